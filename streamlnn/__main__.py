@@ -1,0 +1,3 @@
+from streamlnn.daemon.cli import main
+
+main()

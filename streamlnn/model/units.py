@@ -1,0 +1,32 @@
+"""Durations with units: "250ms", "10s", "1m", "24h", "7d"."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text` stands for.
+
+    Raises `ValueError` when the number or the unit is missing or unknown.
+
+    >>> parse_duration("10s"), parse_duration("1.5h"), parse_duration("250ms")
+    (10.0, 5400.0, 0.25)
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or match[2] not in _SECONDS:
+        units = ", ".join(_SECONDS)
+        raise ValueError(f"{text!r} is not a duration: write a number and a unit ({units})")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,1 @@
+"""The first floor: carries records from sources to sinks; knows no protocol."""
