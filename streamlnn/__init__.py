@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from streamlnn.model.forecaster import Forecaster
-from streamlnn.model.records import Event, Forecast, Record
+if TYPE_CHECKING:
+    from streamlnn.model.forecaster import Forecaster as Forecaster
+    from streamlnn.model.records import Event as Event
+    from streamlnn.model.records import Forecast as Forecast
+    from streamlnn.model.records import Record as Record
 
 __all__ = ["Event", "Forecast", "Forecaster", "Record", "__version__"]
 
 __version__ = version("streamlnn")
+
+_HOME = {
+    "Event": "streamlnn.model.records",
+    "Forecast": "streamlnn.model.records",
+    "Forecaster": "streamlnn.model.forecaster",
+    "Record": "streamlnn.model.records",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: the compiled model must not slow down `streamlnn --help`.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

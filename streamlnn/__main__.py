@@ -1,3 +1,5 @@
+"""`python -m streamlnn` is `streamlnn`."""
+
 from streamlnn.daemon.cli import main
 
 main()

@@ -27,7 +27,7 @@ class ConfigError(StreamlnnError):
         self.problems = problems
 
 
-class InputUnavailable(StreamlnnError):
+class InputUnavailable(StreamlnnError):  # noqa: N818
     """A file or a broker that a one-shot command needs cannot be read."""
 
 

@@ -1,0 +1,109 @@
+"""The `[[stream]]` table of the configuration: what to follow, how to read it, what to forecast."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from difflib import get_close_matches
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator
+
+from streamlnn.model.units import parse_duration
+from streamlnn.pipeline.contract import Duration, Settings
+from streamlnn.pipeline.timestamps import NAMED_FORMATS
+
+MAX_FIELDS = 32
+VARIABLE = re.compile(r"\{([^{}]+)\}")
+
+Horizon = Annotated[int, Field(ge=1, strict=True)] | str
+
+
+class TimeSettings(Settings):
+    """Where a record's time stands and how it is written."""
+
+    path: str
+    format: str = "auto"
+    zone: str = "UTC"
+    max_skew: Duration | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in NAMED_FORMATS and "%" not in value:
+            near = get_close_matches(value, NAMED_FORMATS, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(
+                f"{value!r} is no time format; {hint}"
+                f"take one of {', '.join(NAMED_FORMATS)} or a pattern such as %Y-%m-%d %H:%M:%S"
+            )
+        return value
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                f"{value!r} is no time zone; write UTC or a name such as Europe/Berlin"
+            ) from None
+        return value
+
+
+class StreamSettings(Settings):
+    """One `[[stream]]` table: what to follow, how to read it, and what to forecast."""
+
+    from_: str | None = Field(default=None, alias="from")
+    topic: str | None = None
+    id: str | None = None
+    fields: dict[str, str] | None = None
+    targets: list[str] | None = None
+    time: TimeSettings | None = None
+    every: Duration | None = None
+    horizons: list[Horizon] = Field(default=[1, 12, 48], min_length=1, max_length=64)
+    seasons: list[Horizon] = Field(default=[], max_length=8)
+    level: float = Field(default=0.9, gt=0.0, lt=1.0)
+    limits: dict[str, tuple[float | None, float | None]] = Field(default={})
+    units: dict[str, str] = Field(default={})
+
+    @field_validator("horizons", "seasons")
+    @classmethod
+    def _one_kind_and_rising(cls, value: list[int | str]) -> list[int | str]:
+        if len({isinstance(item, str) for item in value}) > 1:
+            raise ValueError('write all as samples (1, 12) or all as durations ("10s", "1m")')
+        sizes = [parse_duration(item) if isinstance(item, str) else item for item in value]
+        if any(size <= 0 for size in sizes):
+            raise ValueError("each must be greater than zero")
+        if any(later <= sooner for sooner, later in itertools.pairwise(sizes)):
+            raise ValueError("write them in rising order, each once")
+        return value
+
+    @field_validator("fields")
+    @classmethod
+    def _few_fields(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        if value is not None and not 1 <= len(value) <= MAX_FIELDS:
+            raise ValueError(f"a stream has 1 to {MAX_FIELDS} fields, not {len(value)}")
+        return value
+
+    @property
+    def clock(self) -> str:
+        """`time` when the horizons are durations, else `samples`."""
+        return "time" if isinstance(self.horizons[0], str) else "samples"
+
+    @property
+    def names(self) -> list[str]:
+        """The variables of the topic template: `sensors/{site}/{device}` has site and device."""
+        return [name.removesuffix("...") for name in VARIABLE.findall(self.topic or "")]
+
+    @property
+    def filter(self) -> str | None:
+        """The MQTT filter to subscribe to, or None without a topic.
+
+        >>> StreamSettings(topic="sensors/{site}/{rest...}").filter
+        'sensors/+/#'
+        """
+        if self.topic is None:
+            return None
+        return VARIABLE.sub(lambda name: "#" if name[1].endswith("...") else "+", self.topic)

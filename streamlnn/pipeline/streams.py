@@ -1,0 +1,234 @@
+"""From messages to readings: which stream a message belongs to, and what it says.
+
+A `[[stream]]` table (`StreamSettings`) names a topic template or takes the files of its source; a
+`StreamMap` holds the tables of one source and turns each message into a reading per table that
+matches. Nothing here knows MQTT or files: an origin is a string.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from streamlnn.errors import DecodeError
+from streamlnn.model.records import Vector
+from streamlnn.pipeline.contract import Codec, Message, Tree
+from streamlnn.pipeline.settings import MAX_FIELDS, VARIABLE, StreamSettings, TimeSettings
+from streamlnn.pipeline.timestamps import Parser, parser
+from streamlnn.pipeline.trees import MISSING, lookup, near, number, numeric_paths, usual_time
+
+__all__ = ["Layout", "Reading", "StreamMap", "StreamSettings", "TimeSettings", "stem"]
+
+log = logging.getLogger("streamlnn.streams")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a stream's values are: found once, kept for the life of the stream."""
+
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    time_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One message as one stream sees it; `time` is nanoseconds UTC or None."""
+
+    stream: str
+    owner: str
+    time: int | None
+    layout: Layout
+    values: Vector
+    settings: StreamSettings
+
+
+class StreamMap:
+    """The `[[stream]]` tables of one source.
+
+    `layouts` holds what was found out about streams whose table names no fields: the first
+    message decides, and the journal remembers. With `usual_times` a table without a time takes
+    the leaf with a usual name (`time`, `ts`, ...), as recordings without a configuration do.
+    """
+
+    def __init__(
+        self, tables: Sequence[StreamSettings], codec: Codec, *, usual_times: bool = False
+    ) -> None:
+        self.layouts: dict[str, Layout] = {}
+        self._codec = codec
+        self._tables = [_Table(settings, usual_times) for settings in tables]
+
+    def read(self, message: Message) -> list[Reading]:
+        """Return a reading for each table that matches; none for a message without numbers.
+
+        Raises `DecodeError` when the payload, its time or a named field cannot be read.
+        """
+        matches = [
+            (table, found)
+            for table in self._tables
+            if (found := table.match(message.origin)) is not None
+        ]
+        if not matches:
+            return []
+        tree = self._codec.decode(message)
+        readings = [self._reading(table, found, tree, message) for table, found in matches]
+        return [reading for reading in readings if reading is not None]
+
+    def matches(self, origin: str) -> bool:
+        """Tell whether any table takes messages of this origin."""
+        return any(table.match(origin) is not None for table in self._tables)
+
+    def _reading(
+        self, table: _Table, variables: dict[str, str], tree: Tree, message: Message
+    ) -> Reading | None:
+        stream = table.stream_id(variables, tree, message)
+        layout = table.layout or self.layouts.get(stream)
+        if layout is None:
+            layout = table.discover(stream, tree, message)
+            if not layout.names:
+                return None
+            self.layouts[stream] = layout
+        return Reading(
+            stream,
+            message.origin if table.settings.topic else "",
+            table.time(layout, tree, message),
+            layout,
+            _values(layout, tree, message),
+            table.settings,
+        )
+
+
+class _Table:
+    """One `[[stream]]` table, compiled."""
+
+    def __init__(self, settings: StreamSettings, usual_times: bool) -> None:
+        self.settings = settings
+        self._usual_times = usual_times and settings.time is None
+        self._pattern = _topic_pattern(settings.topic) if settings.topic else None
+        self._template = settings.id or ("{topic}" if settings.topic else "{stem}")
+        self._parse: Parser = (
+            parser(settings.time.format, settings.time.zone) if settings.time else parser("auto")
+        )
+        path = settings.time.path if settings.time else None
+        self.layout = (
+            Layout(tuple(settings.fields), tuple(settings.fields.values()), path)
+            if settings.fields and not self._usual_times
+            else None
+        )
+
+    def match(self, origin: str) -> dict[str, str] | None:
+        if self._pattern is None:
+            return {}
+        found = self._pattern.fullmatch(origin)
+        return found.groupdict() if found else None
+
+    def stream_id(self, variables: dict[str, str], tree: Tree, message: Message) -> str:
+        def value(name: re.Match[str]) -> str:
+            return _variable(name[1], variables, tree, message)
+
+        return VARIABLE.sub(value, self._template)
+
+    def discover(self, stream: str, tree: Tree, message: Message) -> Layout:
+        time_path = self.settings.time.path if self.settings.time else None
+        if self._usual_times:
+            time_path = usual_time(tree)
+        if self.settings.fields:
+            fields = self.settings.fields
+            return Layout(tuple(fields), tuple(fields.values()), time_path)
+        paths = numeric_paths(tree, as_text=message.columns is not None)
+        found = [path for path in paths if path != time_path]
+        if len(found) > MAX_FIELDS:
+            log.warning(
+                "stream %r: took the first %d numbers of %d; left out: %s; name what you want in "
+                "fields = { ... }",
+                stream,
+                MAX_FIELDS,
+                len(found),
+                ", ".join(found[MAX_FIELDS:]),
+            )
+        return Layout(tuple(found[:MAX_FIELDS]), tuple(found[:MAX_FIELDS]), time_path)
+
+    def time(self, layout: Layout, tree: Tree, message: Message) -> int | None:
+        if layout.time_path is None:
+            return message.received
+        value = lookup(tree, layout.time_path)
+        if value is MISSING or value is None:
+            raise DecodeError(
+                f"no time at {layout.time_path!r}{near(tree, layout.time_path)}", message.payload
+            )
+        return self._parse(value)
+
+
+def _topic_pattern(topic: str) -> re.Pattern[str]:
+    levels = [_level_pattern(level) for level in topic.split("/")]
+    text = "/".join(levels)
+    # In MQTT "a/#" also matches "a" itself.
+    return re.compile(text.removesuffix("/.*") + "(?:/.*)?" if text.endswith("/.*") else text)
+
+
+def _level_pattern(level: str) -> str:
+    if level == "#":
+        return ".*"
+    if level == "+":
+        return "[^/]*"
+    parts = VARIABLE.split(level)
+    return "".join(
+        re.escape(part) if index % 2 == 0 else _variable_pattern(part)
+        for index, part in enumerate(parts)
+    )
+
+
+def _variable_pattern(name: str) -> str:
+    return f"(?P<{name[:-3]}>.+)" if name.endswith("...") else f"(?P<{name}>[^/]+)"
+
+
+def stem(path: str) -> str:
+    """Return a file's name without compression and type: `a/pump7.csv.gz` is `pump7`."""
+    name = PurePath(path).name
+    for ending in (".gz", ".zst"):
+        name = name.removesuffix(ending)
+    return PurePath(name).stem
+
+
+def _variable(name: str, variables: dict[str, str], tree: Tree, message: Message) -> str:
+    if name in variables:
+        return variables[name]
+    if name in ("topic", "path"):
+        return message.origin
+    if name == "stem":
+        return stem(message.origin)
+    value = lookup(tree, name)
+    if value is MISSING or value is None or isinstance(value, dict | list):
+        raise DecodeError(f"no {name!r} for the stream's id{near(tree, name)}", message.payload)
+    return str(value)
+
+
+def _values(layout: Layout, tree: Tree, message: Message) -> Vector:
+    leaves = [lookup(tree, path) for path in layout.paths]
+    if all(leaf is MISSING for leaf in leaves):
+        path = layout.paths[0]
+        raise DecodeError(f"no field at {path!r}{near(tree, path)}", message.payload)
+    return np.array(
+        [_field(name, leaf, message) for name, leaf in zip(layout.names, leaves, strict=True)]
+    )
+
+
+def _field(name: str, leaf: Any, message: Message) -> float:
+    if leaf is MISSING:
+        return math.nan
+    try:
+        value = number(leaf)
+    except (ValueError, OverflowError):
+        raise DecodeError(
+            f"field {name!r} is {leaf!r:.80}, not a number", message.payload
+        ) from None
+    if math.isinf(value):
+        raise DecodeError(f"field {name!r} is infinite", message.payload)
+    return value

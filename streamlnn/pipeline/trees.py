@@ -1,0 +1,105 @@
+"""Decoded payloads: finding a value by its dotted path, and finding what is a number at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from streamlnn.pipeline.contract import Tree
+
+USUAL_TIME_NAMES = ("time", "timestamp", "ts", "date", "datetime", "reported_at")
+GAPS = frozenset({"", "unavailable", "unknown", "nan", "null", "none", "n/a", "na"})
+_TRUTH = {"true": 1.0, "false": 0.0, "on": 1.0, "off": 0.0}
+MISSING = object()
+
+
+def lookup(tree: Tree, path: str) -> Any:
+    """Return the leaf or branch at `path`: a key as it is, else dotted keys and list indices."""
+    if isinstance(tree, dict) and path in tree:
+        return tree[path]
+    node = tree
+    for key in path.split("."):
+        if isinstance(node, dict) and key in node:
+            node = node[key]
+        elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            return MISSING
+    return node
+
+
+def numeric_paths(tree: Tree, *, as_text: bool) -> list[str]:
+    """Return the dotted paths of all numeric and boolean leaves, elements of lists last.
+
+    With `as_text` (a CSV line) a text that reads as a number counts, and so does an empty cell.
+    """
+    leaves = [(path, leaf) for path, leaf in _leaves(tree, "") if _is_numeric(leaf, as_text)]
+    return sorted((path for path, _ in leaves), key=_has_index)
+
+
+def _leaves(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        items: Any = tree.items()
+    elif isinstance(tree, list):
+        items = enumerate(tree)
+    else:
+        yield prefix, tree
+        return
+    for key, branch in items:
+        yield from _leaves(branch, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _has_index(path: str) -> bool:
+    return any(key.isdigit() for key in path.split("."))
+
+
+def _is_numeric(leaf: Any, as_text: bool) -> bool:
+    if not as_text:
+        return isinstance(leaf, bool | int | float)
+    try:
+        number(leaf)
+    except ValueError:
+        return False
+    return True
+
+
+def number(leaf: Any) -> float:
+    """Return the leaf as a float, NaN for a gap; `ValueError` for anything else."""
+    if leaf is None:
+        return math.nan
+    if isinstance(leaf, bool | int | float):
+        return float(leaf)
+    if isinstance(leaf, str):
+        text = leaf.strip().lower()
+        if text in GAPS:
+            return math.nan
+        return _TRUTH[text] if text in _TRUTH else float(text)
+    raise ValueError(leaf)
+
+
+def usual_time(tree: Tree) -> str | None:
+    """Return the path of the leaf that is named like a time, the shallowest first, or None."""
+    candidates = [
+        path
+        for path, leaf in _leaves(tree, "")
+        if leaf is not None
+        and not isinstance(leaf, bool)
+        and not _has_index(path)
+        and path.rpartition(".")[2].lower() in USUAL_TIME_NAMES
+    ]
+    return min(candidates, key=_time_rank, default=None)
+
+
+def _time_rank(path: str) -> tuple[int, int]:
+    return path.count("."), USUAL_TIME_NAMES.index(path.rpartition(".")[2].lower())
+
+
+def near(tree: Tree, path: str) -> str:
+    """Return a hint for a message: the path in `tree` that is nearest to the one asked for."""
+    known = [leaf for leaf, _ in _leaves(tree, "") if leaf]
+    close = get_close_matches(path, known, n=1, cutoff=0.4)
+    if close:
+        return f" (nearest: {close[0]!r})"
+    return f" (it has: {', '.join(known[:8])})" if known else ""
