@@ -1,0 +1,134 @@
+"""The HTTP server: a thread of its own that only reads the `Status`, never the pipeline.
+
+Bound to the loopback it answers only requests that name the loopback as their host: a web page
+elsewhere could otherwise point its own name at 127.0.0.1 and read the data through the visitor's
+browser (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from streamlnn.daemon.api import application
+from streamlnn.daemon.status import Status
+from streamlnn.errors import ConfigError, StreamlnnError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_STOP_SECS = 5.0
+
+
+class Server:
+    """A running HTTP server; `address` is the URL it answers at."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._listener = listener
+        self._uvicorn = uvicorn.Server(_settings(app))
+        self._thread = threading.Thread(target=self._run, name="streamlnn-http", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the server, waiting for answers under way for up to 5 seconds."""
+        self._uvicorn.should_exit = True
+        self._thread.join(_STOP_SECS)
+
+    def _run(self) -> None:
+        # Outside the main thread uvicorn leaves the signal handlers alone.
+        with self._listener:
+            self._uvicorn.run(sockets=[self._listener])
+
+
+def serve(
+    status: Status, listen: str, token: str | None, clock: Callable[[], int] = time.time_ns
+) -> Server:
+    """Serve `status` at `listen` ("host:port"; port 0 takes a free one) until `Server.stop`.
+
+    With a `token` everything but `/healthz` and `/readyz` asks for `Authorization: Bearer TOKEN`.
+    Raises `ConfigError` when `listen` is no address and `StreamlnnError` when it cannot be bound.
+
+    >>> server = serve(Status(), "127.0.0.1:0", None)
+    >>> server.address.startswith("http://127.0.0.1:")
+    True
+    >>> server.stop()
+    """
+    host, port = split_address(listen)
+    listener = _bind(host, port, listen)
+    hosts = (*LOOPBACK, host) if _is_loopback(listener) else None
+    return Server(application(status, token, hosts, clock), listener)
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of "host:port" or "[v6]:port".
+
+    Raises `ConfigError` when there is none.
+
+    >>> split_address("127.0.0.1:8642"), split_address("[::1]:8642")
+    (('127.0.0.1', 8642), ('::1', 8642))
+    """
+    try:
+        parts = urlsplit(f"//{listen}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port is None:
+        raise ConfigError(
+            [f'http.listen: {listen!r} is no address: write host and port, as in "127.0.0.1:8642"']
+        )
+    return host, port
+
+
+def _bind(host: str, port: int, listen: str) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StreamlnnError(_refused(listen, error)) from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise StreamlnnError(_refused(listen, error)) from error
+    return listener
+
+
+def _refused(listen: str, error: OSError) -> str:
+    reason = (
+        "another program, perhaps a second streamlnn, uses that port"
+        if error.errno == errno.EADDRINUSE
+        else (error.strerror or str(error))
+    )
+    return f'http.listen: cannot listen on {listen}: {reason}; choose another, or "" for none'
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    host = listener.getsockname()[0]
+    return bool(host == "::1" or host.startswith("127."))
+
+
+def _settings(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=64,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=2,
+    )
