@@ -164,6 +164,21 @@ class Speaker:
             )
         )
 
+    def state(self, forecast: Forecast, time: int | None) -> bytes:
+        """Return how the stream stands, in short."""
+        yhat = forecast.yhat.reshape(len(self.horizons), len(self.targets)).T.tolist()
+        targets = {
+            name: {
+                "y": float(forecast.y[m]),
+                "yhat": yhat[m],
+                "anomaly": bool(forecast.anomaly_active[m]),
+            }
+            for m, name in enumerate(self.targets)
+        }
+        stamp = None if time is None else rfc3339(time)
+        state = {"v": 1, "stream": self.stream, "time": stamp, "status": forecast.status}
+        return _encode({**state, "h": list(self.horizons), "targets": targets})
+
     def identity(self, seq: int) -> dict[str, str]:
         """Return what identifies a forecast, as text."""
         return {"stream": self.stream, "epoch": str(self.epoch), "seq": str(seq)}

@@ -30,8 +30,11 @@ def load(role: str, kind: str) -> Any:
     Raises `ConfigError` when nothing is installed under that name, when two distributions claim
     it, or when the package it needs is missing.
     """
-    found = {(point.value, _owner(point)): point for point in entry_points(group=GROUPS[role])
-             if point.name == kind}
+    found = {
+        (point.value, _owner(point)): point
+        for point in entry_points(group=GROUPS[role])
+        if point.name == kind
+    }
     if not found:
         raise ConfigError([_unknown(role, kind)])
     if len(found) > 1:

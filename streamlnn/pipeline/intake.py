@@ -1,0 +1,142 @@
+"""From a source's messages to accepted records: read, owned by one topic, judged, journalled.
+
+What is not accepted is counted with its reason; what cannot be read becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from streamlnn.errors import DecodeError
+from streamlnn.model.records import NANOSECONDS, Record
+from streamlnn.pipeline.contract import Message
+from streamlnn.pipeline.journal import Journal, StreamRow
+from streamlnn.pipeline.judge import Verdict, judge
+from streamlnn.pipeline.live import LiveStream, adopt, begin
+from streamlnn.pipeline.observer import Observer
+from streamlnn.pipeline.plan import ModelSettings, plan_for
+from streamlnn.pipeline.streams import Reading, StreamMap
+
+log = logging.getLogger("streamlnn.intake")
+
+MOST_TROUBLES_TOLD = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A record that is in the journal, under its log number, and the stream that is to step it."""
+
+    lsn: int
+    live: LiveStream
+    record: Record
+
+
+class Intake:
+    """Admits messages; `lives` are the streams that run, by name."""
+
+    def __init__(
+        self, journal: Journal, observer: Observer, *, instance: str, model: ModelSettings
+    ) -> None:
+        self.lives: dict[str, LiveStream] = {}
+        self._journal = journal
+        self._observer = observer
+        self._instance = instance
+        self._model = model
+        self._touched: dict[str, StreamRow] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def admit(self, source: str, streams: StreamMap, message: Message) -> list[Accepted]:
+        """Journal what the message says and return it; the caller holds the transaction."""
+        try:
+            readings = streams.read(message)
+        except DecodeError as error:
+            self._bury(source, message, error)
+            return []
+        accepted = [self._accept(source, reading, message) for reading in readings]
+        return [item for item in accepted if item is not None]
+
+    def settle(self) -> None:
+        """Write the rows of the streams that were touched since the last call."""
+        for row in self._touched.values():
+            self._journal.save_stream(row)
+        self._touched = {}
+
+    def _accept(self, source: str, reading: Reading, message: Message) -> Accepted | None:
+        try:
+            _check_clock(reading)
+            live = self._live(reading)
+            _check_owner(live.row, reading)
+        except DecodeError as error:
+            self._bury(source, message, error)
+            return None
+        self._touched[reading.stream] = live.row
+        verdict = self._verdict(live.row, reading, message)
+        if verdict not in (Verdict.NEW, Verdict.SET_BACK):
+            self._observer.count("dropped_total", source=source, reason=verdict.value)
+            return None
+        record = Record(reading.stream, reading.time, reading.values, message.received)
+        return Accepted(self._journal.append(live.row, record), live, record)
+
+    def _verdict(self, row: StreamRow, reading: Reading, message: Message) -> Verdict:
+        if message.retained and row.last_lsn > row.since_lsn:
+            return Verdict.RETAINED
+        if _beyond_skew(reading, message):
+            return Verdict.FUTURE
+        values = reading.values.tobytes()
+        return judge(
+            row.clock, reading.time, values, lambda moment: self._journal.values_at(row, moment)
+        )
+
+    def _live(self, reading: Reading) -> LiveStream:
+        live = self.lives.get(reading.stream)
+        if live is not None and live.agreed:
+            return live
+        plan = plan_for(reading, self._model)
+        if live is None:
+            row = StreamRow(reading.stream, reading.owner, plan, since_lsn=self._journal.last_lsn)
+            live = begin(row, self._instance)
+        elif plan != live.row.plan:
+            live = adopt(live, plan, self._journal, self._instance)
+        self._journal.save_stream(live.row)
+        live.agreed = True
+        self.lives[reading.stream] = live
+        return live
+
+    def _bury(self, source: str, message: Message, error: DecodeError) -> None:
+        self._journal.bury(source, message, error.reason)
+        self._observer.count("dead_letters_total", source=source)
+        key = (source, message.origin)
+        if key not in self._told and len(self._told) < MOST_TROUBLES_TOLD:
+            self._told.add(key)
+            log.warning(
+                "source %r, %s: %s; kept as a dead letter, further ones are only counted",
+                source,
+                message.origin,
+                error,
+            )
+
+
+def _check_clock(reading: Reading) -> None:
+    if reading.time is None and reading.settings.clock == "time":
+        raise DecodeError(
+            f"stream {reading.stream!r} has horizons in seconds but its records have no time: "
+            "give it a time = { path = ... }, or horizons in samples such as [1, 12, 48]"
+        )
+
+
+def _check_owner(row: StreamRow, reading: Reading) -> None:
+    if row.owner != reading.owner:
+        raise DecodeError(
+            f"stream {row.name!r} is fed by {row.owner!r} already and this is {reading.owner!r}: "
+            "one stream has one topic; put what tells them apart into the stream's id"
+        )
+
+
+def _beyond_skew(reading: Reading, message: Message) -> bool:
+    wanted = reading.settings.time
+    if wanted is None or wanted.max_skew is None:
+        return False
+    if reading.time is None or message.received is None:
+        return False
+    return reading.time > message.received + round(wanted.max_skew * NANOSECONDS)

@@ -1,0 +1,363 @@
+"""The record log, the snapshots and the positions: one SQLite file, all or nothing.
+
+Write-ahead logging with `synchronous=FULL`: when `transaction` ends, what was written is on disk.
+The log is the recovery log and the recording. Every accepted record has a log number (`lsn`) that
+only ever rises; a snapshot carries the number of the last record its state has seen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+from streamlnn.errors import StoreError
+from streamlnn.model.records import Record
+from streamlnn.pipeline.contract import Message, Output
+from streamlnn.pipeline.judge import Clock
+from streamlnn.pipeline.plan import Plan
+
+FORMAT = 1
+FILE = "journal.db"
+REPEATS_KEPT = 4096
+"""A repeat is recognised among at least so many last records of its stream."""
+DEAD_LETTERS_KEPT = 10_000
+DEAD_LETTER_BYTES = 4096
+GENERATIONS = 2
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS streams (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, plan BLOB NOT NULL,
+    epoch INTEGER NOT NULL, since_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, clock BLOB
+);
+CREATE TABLE IF NOT EXISTS log (
+    lsn INTEGER PRIMARY KEY, stream INTEGER NOT NULL, time INTEGER, received INTEGER,
+    vals BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS log_by_time ON log (stream, time);
+CREATE TABLE IF NOT EXISTS snapshots (
+    stream INTEGER NOT NULL, lsn INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (stream, lsn)
+);
+CREATE TABLE IF NOT EXISTS positions (
+    source TEXT PRIMARY KEY, position TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermarks (sink TEXT PRIMARY KEY, lsn INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+    sink TEXT NOT NULL, lsn INTEGER NOT NULL, nth INTEGER NOT NULL, kind TEXT NOT NULL,
+    stream TEXT NOT NULL, payload BLOB NOT NULL, identity TEXT NOT NULL,
+    PRIMARY KEY (sink, lsn, nth)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letters (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, origin TEXT NOT NULL, received INTEGER,
+    reason TEXT NOT NULL, payload BLOB NOT NULL
+);
+"""
+
+
+@dataclass(slots=True)
+class StreamRow:
+    """What the journal knows of a stream besides its records and its state."""
+
+    name: str
+    owner: str
+    plan: Plan
+    id: int = 0
+    epoch: int = 0
+    since_lsn: int = 0
+    """Learning began after this log number; older snapshots and records belong to the past."""
+    last_lsn: int = 0
+    clock: Clock = field(default_factory=Clock)
+
+
+class Journal:
+    """One data directory, held for as long as the object lives; without a folder, in memory.
+
+    Raises `StoreError` when another process holds the folder, when it was written by a newer
+    version, or when the file is damaged.
+    """
+
+    def __init__(self, folder: Path | None, *, durable: bool = True) -> None:
+        self.volatile = folder is None
+        self._lock = _lock(folder) if folder else None
+        self._db = _open(folder, durable)
+        self._lsn = self._one(
+            "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
+            " coalesce((SELECT max(last_lsn) FROM streams), 0))"
+        )
+
+    @property
+    def last_lsn(self) -> int:
+        """The log number of the newest record, 0 when there was none yet."""
+        return int(self._lsn)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is on disk when this ends, or none of it is.
+
+        An error while writing leaves the memory of the caller ahead of the disk: let it end the
+        process, the restart goes on from the disk.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise StoreError(f"cannot write to the journal: {error}; is the disk full?") from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    # Records
+
+    def append(self, row: StreamRow, record: Record) -> int:
+        """Add a record to the log and return its log number."""
+        self._lsn += 1
+        row.last_lsn = self._lsn
+        self._db.execute(
+            "INSERT INTO log VALUES (?, ?, ?, ?, ?)",
+            (self._lsn, row.id, record.time, record.received, record.values.tobytes()),
+        )
+        return int(self._lsn)
+
+    def values_at(self, row: StreamRow, time: int) -> list[bytes]:
+        """Return the raw values of the stream's records at `time`."""
+        query = "SELECT vals FROM log WHERE stream = ? AND time = ?"
+        return [values for (values,) in self._db.execute(query, (row.id, time))]
+
+    def records_after(self, lsn: int) -> Iterator[tuple[int, Record]]:
+        """Yield (log number, record) in the order they were accepted."""
+        query = (
+            "SELECT lsn, name, time, received, vals FROM log"
+            " JOIN streams ON streams.id = log.stream WHERE lsn > ? ORDER BY lsn"
+        )
+        for number, name, time, received, values in self._db.execute(query, (lsn,)):
+            yield number, Record(name, time, np.frombuffer(values), received)
+
+    # Streams, positions, watermarks
+
+    def streams(self) -> dict[str, StreamRow]:
+        """Return all streams by name."""
+        query = "SELECT name, owner, plan, id, epoch, since_lsn, last_lsn, clock FROM streams"
+        return {row[0]: _stream_row(row) for row in self._db.execute(query)}
+
+    def save_stream(self, row: StreamRow) -> None:
+        """Write a stream's row; a new one gets its number."""
+        values = (
+            row.owner,
+            msgspec.json.encode(row.plan),
+            row.epoch,
+            row.since_lsn,
+            row.last_lsn,
+            msgspec.json.encode(row.clock),
+        )
+        if row.id == 0:
+            columns = "owner, plan, epoch, since_lsn, last_lsn, clock, name"
+            row.id = self._insert(
+                f"INSERT INTO streams ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                (*values, row.name),
+            )
+        else:
+            self._db.execute(
+                "UPDATE streams SET owner = ?, plan = ?, epoch = ?, since_lsn = ?, last_lsn = ?,"
+                " clock = ? WHERE id = ?",
+                (*values, row.id),
+            )
+
+    def position(self, source: str) -> str | None:
+        """Return where a source stands; None for a new one."""
+        query = "SELECT position FROM positions WHERE source = ?"
+        found = self._db.execute(query, (source,)).fetchone()
+        return found[0] if found else None
+
+    def save_position(self, source: str, position: str) -> None:
+        """Note where a source stands, in the transaction of its records."""
+        self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (source, position))
+
+    def watermark(self, sink: str) -> int | None:
+        """Return the log number up to which a sink has confirmed all; None for a new sink."""
+        found = self._db.execute("SELECT lsn FROM watermarks WHERE sink = ?", (sink,)).fetchone()
+        return found[0] if found else None
+
+    def save_watermark(self, sink: str, lsn: int) -> None:
+        """Note that a sink has confirmed all up to `lsn`, and forget what was kept for it."""
+        self._db.execute("INSERT OR REPLACE INTO watermarks VALUES (?, ?)", (sink, lsn))
+        self._db.execute("DELETE FROM outbox WHERE sink = ? AND lsn <= ?", (sink, lsn))
+
+    # Snapshots and what they must not outrun
+
+    def save_snapshot(self, row: StreamRow, lsn: int, state: bytes) -> None:
+        """Keep a stream's state as of `lsn`, and the generation before it."""
+        self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (row.id, lsn, state))
+        self._db.execute(
+            "DELETE FROM snapshots WHERE stream = ? AND lsn NOT IN"
+            " (SELECT lsn FROM snapshots WHERE stream = ? ORDER BY lsn DESC LIMIT ?)",
+            (row.id, row.id, GENERATIONS),
+        )
+
+    def snapshots(self, row: StreamRow) -> Iterator[tuple[int, bytes]]:
+        """Yield (log number, state) of the stream's present epoch, the newest first."""
+        query = "SELECT lsn, state FROM snapshots WHERE stream = ? AND lsn >= ? ORDER BY lsn DESC"
+        yield from self._db.execute(query, (row.id, row.since_lsn))
+
+    def drop_snapshot(self, row: StreamRow, lsn: int) -> None:
+        """Forget a snapshot that proved unsound."""
+        self._db.execute("DELETE FROM snapshots WHERE stream = ? AND lsn = ?", (row.id, lsn))
+
+    def keep_outputs(self, sink: str, outputs: Iterable[Output]) -> None:
+        """Keep outputs that `sink` has not confirmed: a snapshot is about to pass them."""
+        nth: dict[int, int] = {}
+        for output in outputs:
+            assert output.lsn is not None
+            nth[output.lsn] = nth.get(output.lsn, -1) + 1
+            self._db.execute(
+                "INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sink,
+                    output.lsn,
+                    nth[output.lsn],
+                    output.kind,
+                    output.stream,
+                    output.payload,
+                    json.dumps(dict(output.identity)),
+                ),
+            )
+
+    def kept_outputs(self, sink: str) -> Iterator[Output]:
+        """Yield the outputs kept for a sink, in order."""
+        query = (
+            "SELECT kind, payload, stream, lsn, identity FROM outbox WHERE sink = ?"
+            " ORDER BY lsn, nth"
+        )
+        for kind, payload, stream, lsn, identity in self._db.execute(query, (sink,)):
+            yield Output(kind, payload, stream, lsn, json.loads(identity))
+
+    # Retention
+
+    def prune(self, row: StreamRow, *, received_before: int | None) -> int:
+        """Delete the stream's records that neither recovery nor `keep` needs; return how many.
+
+        Records received at or after `received_before` (nanoseconds) stay; None keeps no more
+        than recovery and the recognition of repeats need.
+        """
+        oldest = self._one("SELECT min(lsn) FROM snapshots WHERE stream = ?", (row.id,))
+        if oldest is None:
+            return 0
+        query = (
+            "DELETE FROM log WHERE stream = ?1 AND lsn <= ?2 AND lsn <= coalesce((SELECT lsn FROM"
+            " log WHERE stream = ?1 ORDER BY lsn DESC LIMIT 1 OFFSET ?3), 0)"
+        )
+        limits: tuple[int, ...] = (row.id, oldest, REPEATS_KEPT)
+        if received_before is not None:
+            query += " AND coalesce(received, 0) < ?4"
+            limits += (received_before,)
+        return self._db.execute(query, limits).rowcount
+
+    def size(self) -> int:
+        """Return the bytes in use, free pages not counted."""
+        pages, free = self._one("PRAGMA page_count"), self._one("PRAGMA freelist_count")
+        return int((pages - free) * self._one("PRAGMA page_size"))
+
+    # Dead letters
+
+    def bury(self, source: str, message: Message, reason: str) -> None:
+        """Keep a message that cannot be read, with the reason; the oldest make room."""
+        number = self._insert(
+            "INSERT INTO dead_letters (source, origin, received, reason, payload)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (source, message.origin, message.received, reason, message.payload[:DEAD_LETTER_BYTES]),
+        )
+        self._db.execute("DELETE FROM dead_letters WHERE id <= ?", (number - DEAD_LETTERS_KEPT,))
+
+    def dead_letters(self) -> list[Mapping[str, object]]:
+        """Return the dead letters, the oldest first."""
+        query = "SELECT source, origin, received, reason, payload FROM dead_letters ORDER BY id"
+        names = ("source", "origin", "received", "reason", "payload")
+        return [dict(zip(names, row, strict=True)) for row in self._db.execute(query)]
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _one(self, query: str, values: tuple[object, ...] = ()) -> Any:
+        return self._db.execute(query, values).fetchone()[0]
+
+    def _insert(self, query: str, values: tuple[object, ...]) -> int:
+        return self._db.execute(query, values).lastrowid or 0
+
+
+def _stream_row(row: tuple[str, str, bytes, int, int, int, int, bytes]) -> StreamRow:
+    name, owner, plan, number, epoch, since_lsn, last_lsn, clock = row
+    return StreamRow(
+        name,
+        owner,
+        msgspec.json.decode(plan, type=Plan),
+        number,
+        epoch,
+        since_lsn,
+        last_lsn,
+        msgspec.json.decode(clock, type=Clock),
+    )
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Hold the data directory: two daemons on one journal would spoil it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = (folder / "lock").open("wb")
+    except OSError as error:
+        raise StoreError(
+            f"cannot use the data directory {folder}: {error.strerror}; set data_dir in [daemon]"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise StoreError(
+            f"the data directory {folder} is in use by another streamlnn: stop it, or give this "
+            "one a data_dir of its own"
+        ) from error
+    return handle
+
+
+def _open(folder: Path | None, durable: bool) -> sqlite3.Connection:
+    where = str(folder / FILE) if folder else ":memory:"
+    try:
+        if folder:
+            os.close(os.open(where, os.O_RDWR | os.O_CREAT, 0o600))
+        db = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        db.executescript(_SCHEMA)
+        _check_format(db, where)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"cannot open the journal {where}: {error}; move it aside to begin anew"
+        ) from error
+    return db
+
+
+def _check_format(db: sqlite3.Connection, where: str) -> None:
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+    (found,) = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    if int(found) != FORMAT:
+        raise StoreError(
+            f"the journal {where} has format {found}, this version reads {FORMAT}: "
+            "use the version that wrote it, or move it aside to begin anew"
+        )

@@ -1,0 +1,94 @@
+"""One stream while it runs: its row in the journal, its forecaster, its words."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from streamlnn.errors import StateError
+from streamlnn.model import arrays
+from streamlnn.model.forecaster import Forecaster
+from streamlnn.model.records import NANOSECONDS, Forecast, Record
+from streamlnn.pipeline.contract import Output
+from streamlnn.pipeline.journal import Journal, StreamRow
+from streamlnn.pipeline.messages import Speaker
+from streamlnn.pipeline.plan import Plan
+
+log = logging.getLogger("streamlnn.live")
+
+
+@dataclass(slots=True)
+class LiveStream:
+    """A stream's forecaster, and how far it has come in the log.
+
+    `lsn` is the log number of the last record stepped; `fresh` counts the records stepped since
+    the last snapshot: the work that a crash would cost. `agreed` says that the configuration of
+    this run has been asked about this stream.
+    """
+
+    row: StreamRow
+    forecaster: Forecaster
+    speaker: Speaker
+    lsn: int
+    fresh: int = 0
+    agreed: bool = False
+    last: tuple[Forecast, int | None] | None = None
+
+    def step(self, lsn: int, record: Record) -> list[Output]:
+        """Predict, score, learn: return the forecast and the events that one record causes."""
+        seconds = None if record.time is None else record.time / NANOSECONDS
+        forecast = self.forecaster.step(seconds, record.values)
+        self.lsn, self.fresh, self.last = lsn, self.fresh + 1, (forecast, record.time)
+        identity = self.speaker.identity(forecast.seq)
+        name, words = self.row.name, self.speaker
+        return [
+            Output("forecast", words.forecast(forecast, record.time), name, lsn, identity),
+            *(
+                Output("event", words.event(event, record.time), name, lsn, identity)
+                for event in forecast.events
+            ),
+        ]
+
+    def snapshot(self, journal: Journal) -> None:
+        """Write the state down; the caller holds the transaction."""
+        state = arrays.pack(self.forecaster.settings, self.forecaster.state())
+        journal.save_snapshot(self.row, self.lsn, state)
+        self.fresh = 0
+
+
+def begin(row: StreamRow, instance: str) -> LiveStream:
+    """Return a stream that has learned nothing yet."""
+    speaker = row.plan.speaker(instance, row.name, row.epoch)
+    return LiveStream(row, row.plan.forecaster(), speaker, row.since_lsn)
+
+
+def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
+    """Return a stream as its newest sound snapshot knows it; the log goes on from there."""
+    for lsn, state in list(journal.snapshots(row)):
+        try:
+            forecaster = Forecaster.from_state(*arrays.unpack(state))
+        except StateError as error:
+            log.error("stream %r: snapshot %d is unsound, left out: %s", row.name, lsn, error)
+            journal.drop_snapshot(row, lsn)
+        else:
+            speaker = row.plan.speaker(instance, row.name, row.epoch)
+            return LiveStream(row, forecaster, speaker, lsn)
+    return begin(row, instance)
+
+
+def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> LiveStream:
+    """Bring a stream under a changed plan: with its state where that fits, else a new epoch.
+
+    The caller holds the transaction.
+    """
+    row = live.row
+    row.since_lsn = live.lsn
+    if not plan.keeps(row.plan):
+        row.plan, row.epoch = plan, row.epoch + 1
+        log.warning("stream %r: its settings changed, it begins to learn anew", row.name)
+        return begin(row, instance)
+    row.plan = plan
+    live.forecaster = Forecaster.from_state(plan.forecaster().settings, live.forecaster.state())
+    live.speaker = plan.speaker(instance, row.name, row.epoch)
+    live.snapshot(journal)
+    return live

@@ -1,0 +1,267 @@
+"""THE LOOP: read, journal, acknowledge, step, write, snapshot.
+
+The order is the promise. A message is acknowledged only after its record is on disk; a forecast
+counts as delivered only when its sink has confirmed it; a snapshot never waits for either. After a
+crash the newest snapshots and the log behind them give the same state and the same forecasts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streamlnn.errors import EndOfSource, NotConnected
+from streamlnn.model.records import NANOSECONDS
+from streamlnn.pipeline.announce import Announcer
+from streamlnn.pipeline.contract import Batch, Sink, Source
+from streamlnn.pipeline.intake import Accepted, Intake
+from streamlnn.pipeline.journal import Journal
+from streamlnn.pipeline.link import Link
+from streamlnn.pipeline.live import LiveStream
+from streamlnn.pipeline.observer import Observer
+from streamlnn.pipeline.outbox import Outbox
+from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.recovery import recover, refill
+from streamlnn.pipeline.streams import StreamMap
+
+REDO_LIMIT = 30_000
+"""So many records are worth about 3 s of work after a crash: time for snapshots."""
+RECOVERED_LIMIT = 2_000
+"""After so much recovery the state is written down first: crashes may come in rows."""
+SNAPSHOTS_A_TURN = 4
+DRAIN_SECS = 6.0
+IDLE_SECS = 0.05
+
+
+@dataclass(slots=True)
+class Feed:
+    """One source, the tables that tell what its messages mean, and its connection."""
+
+    source: Source
+    streams: StreamMap
+    link: Link
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How often state is written down, and how long records stay beyond what recovery needs."""
+
+    snapshot_every_secs: float = 3600.0
+    keep_secs: float = 86400.0
+    max_bytes: int = 2_000_000_000
+
+
+class Pipeline:
+    """Carries records from sources through one forecaster per stream to sinks, in one thread."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        sources: Sequence[tuple[Source, StreamMap]],
+        sinks: Sequence[Sink],
+        observer: Observer,
+        *,
+        instance: str,
+        model: ModelSettings,
+        retention: Retention = Retention(),
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.stop = threading.Event()
+        self._journal = journal
+        self._observer = observer
+        self._instance = instance
+        self._retention = retention
+        self._clock = clock
+        self._intake = Intake(journal, observer, instance=instance, model=model)
+        self._feeds = [self._feed(source, streams) for source, streams in sources]
+        self._outboxes = [Outbox(sink, self._watermark(sink)) for sink in sinks]
+        self._announcer = Announcer(instance)
+        self._snapshots_due: list[LiveStream] = []
+        self._snapshots_at = time.monotonic()
+        self._fresh = 0
+
+    def run(self) -> None:
+        """Recover, then carry records until `stop` is set or every source has ended.
+
+        Raises `StoreError` when the journal cannot be written: nothing more is acknowledged then,
+        and the next start goes on from what is on disk.
+        """
+        self._recover()
+        while not self.stop.is_set() and not all(feed.ended for feed in self._feeds):
+            self._turn()
+        self._finish()
+
+    def _turn(self) -> None:
+        self._observer.beat(self._clock())
+        took = [self._read(feed, timeout=0.0) for feed in self._open_feeds()]
+        self._deliver(timeout=0.0)
+        if not any(took):
+            self._wait()
+        self._announce()
+        self._snapshot_some()
+
+    def _open_feeds(self) -> list[Feed]:
+        # A full outbox stops the reading: the broker and the files wait, not our memory.
+        if any(outbox.full for outbox in self._outboxes):
+            return []
+        return [feed for feed in self._feeds if not feed.ended]
+
+    def _wait(self) -> None:
+        connected = [feed for feed in self._open_feeds() if feed.link.up]
+        for feed in connected:
+            self._read(feed, timeout=IDLE_SECS / len(connected))
+        if not connected:
+            self._deliver(timeout=IDLE_SECS)
+            self.stop.wait(0.001 if any(map(len, self._outboxes)) else IDLE_SECS)
+        self._mark_written()
+
+    # Read, journal, acknowledge, step
+
+    def _read(self, feed: Feed, timeout: float) -> bool:
+        batch = None
+        try:
+            if feed.link.try_connect():
+                batch = feed.source.read(timeout)
+        except EndOfSource:
+            feed.ended = True
+        except NotConnected as error:
+            feed.link.lost(error)
+        self._report(feed)
+        if batch is None:
+            return False
+        self._take(feed, batch)
+        return True
+
+    def _take(self, feed: Feed, batch: Batch) -> None:
+        accepted: list[Accepted] = []
+        with self._journal.transaction():
+            for message in batch.messages:
+                accepted += self._intake.admit(feed.source.id, feed.streams, message)
+            self._intake.settle()
+            self._journal.save_position(feed.source.id, batch.position)
+            self._save_watermarks()
+        feed.source.ack(batch.position)
+        self._observer.count("messages_total", len(batch.messages), source=feed.source.id)
+        self._observer.count("records_total", len(accepted), source=feed.source.id)
+        for item in accepted:
+            self._step(item)
+
+    def _step(self, item: Accepted) -> None:
+        forecast, *events = outputs = item.live.step(item.lsn, item.record)
+        self._fresh += 1
+        for outbox in self._outboxes:
+            outbox.add(outputs)
+        self._announcer.stepped(item.live)
+        self._observer.count("forecasts_total")
+        self._observer.forecast(forecast.stream, forecast.payload)
+        for event in events:
+            self._observer.event(event.payload)
+
+    def _report(self, feed: Feed) -> None:
+        if not feed.link.up:
+            self._observer.source(feed.source.id, "lost", feed.link.trouble)
+        else:
+            ready = feed.ended or feed.source.ready
+            self._observer.source(feed.source.id, "ready" if ready else "connecting")
+
+    # Write
+
+    def _deliver(self, timeout: float) -> None:
+        for outbox in self._outboxes:
+            before = outbox.delivered
+            outbox.push(timeout)
+            name = outbox.sink.id
+            self._observer.gauge("outbox_waiting", len(outbox), sink=name)
+            self._observer.count("published_total", outbox.delivered - before, sink=name)
+
+    def _mark_written(self) -> None:
+        if any(outbox.unsaved for outbox in self._outboxes):
+            with self._journal.transaction():
+                self._save_watermarks()
+
+    def _save_watermarks(self) -> None:
+        for outbox in self._outboxes:
+            if outbox.unsaved:
+                self._journal.save_watermark(outbox.sink.id, outbox.watermark)
+                outbox.unsaved = False
+
+    def _announce(self) -> None:
+        ready = all(feed.ended or (feed.link.up and feed.source.ready) for feed in self._feeds)
+        outputs = self._announcer.due(ready, time.monotonic())
+        for outbox in self._outboxes:
+            outbox.add(outputs)
+
+    # Snapshot
+
+    def _snapshot_some(self) -> None:
+        if not self._snapshots_due and self._snapshots_wanted():
+            self._snapshots_due = [live for live in self._intake.lives.values() if live.fresh]
+            self._snapshots_at, self._fresh = time.monotonic(), 0
+        for _ in range(min(SNAPSHOTS_A_TURN, len(self._snapshots_due))):
+            self._snapshot(self._snapshots_due.pop())
+
+    def _snapshots_wanted(self) -> bool:
+        age = time.monotonic() - self._snapshots_at
+        return self._fresh > REDO_LIMIT or age > self._retention.snapshot_every_secs
+
+    def _snapshot(self, live: LiveStream) -> None:
+        """Write one stream's state, and beside it the unconfirmed outputs that it has passed."""
+        with self._journal.transaction():
+            for outbox in self._outboxes:
+                passed = outbox.unconfirmed(live.row.name, live.lsn)
+                self._journal.keep_outputs(outbox.sink.id, passed)
+            live.snapshot(self._journal)
+            self._journal.prune(live.row, received_before=self._keep_from())
+        self._observer.count("snapshots_total")
+
+    def _snapshot_all(self) -> None:
+        for live in self._intake.lives.values():
+            if live.fresh:
+                self._snapshot(live)
+
+    def _keep_from(self) -> int | None:
+        if self._journal.volatile or self._journal.size() > self._retention.max_bytes:
+            return None
+        return self._clock() - round(self._retention.keep_secs * NANOSECONDS)
+
+    # Begin and end
+
+    def _feed(self, source: Source, streams: StreamMap) -> Feed:
+        def connect() -> None:
+            source.connect(self._journal.position(source.id))
+
+        return Feed(source, streams, Link(f"source {source.id!r}", connect))
+
+    def _watermark(self, sink: Sink) -> int:
+        # A sink that is new has no claim on what came before it.
+        found = self._journal.watermark(sink.id)
+        return self._journal.last_lsn if found is None else found
+
+    def _recover(self) -> None:
+        lives, redone = recover(self._journal, self._instance)
+        self._intake.lives = lives
+        for feed in self._feeds:
+            feed.streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}
+        for outbox in self._outboxes:
+            refill(outbox, self._journal.kept_outputs(outbox.sink.id), redone)
+        for output in redone:
+            if output.kind == "forecast":
+                self._observer.forecast(output.stream, output.payload)
+        if sum(live.fresh for live in lives.values()) > RECOVERED_LIMIT:
+            self._snapshot_all()
+        self._observer.recovered()
+
+    def _finish(self) -> None:
+        """Stop reading, let the sinks confirm what they can, write everything down."""
+        deadline = time.monotonic() + DRAIN_SECS
+        while any(map(len, self._outboxes)) and time.monotonic() < deadline:
+            self._deliver(timeout=IDLE_SECS)
+        self._snapshot_all()
+        self._mark_written()
+        for outbox in self._outboxes:
+            outbox.sink.close()
+        for feed in self._feeds:
+            feed.source.close()

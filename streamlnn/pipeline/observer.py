@@ -1,0 +1,55 @@
+"""Who watches the loop: counters and the newest forecasts, for people and for health checks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """What the loop tells, from its own thread; nothing here may block or raise."""
+
+    def beat(self, now_ns: int) -> None:
+        """Note that the loop has come round once more."""
+
+    def recovered(self) -> None:
+        """Note that all state is restored."""
+
+    def source(self, name: str, state: str, detail: str = "") -> None:
+        """Note that a source is `connecting`, `ready` or `lost`."""
+
+    def count(self, name: str, n: int = 1, **labels: str) -> None:
+        """Add `n` to a counter."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a value."""
+
+    def forecast(self, stream: str, payload: bytes) -> None:
+        """Note a stream's newest forecast."""
+
+    def event(self, payload: bytes) -> None:
+        """Note an event."""
+
+
+class Nobody:
+    """An observer that does not look."""
+
+    def beat(self, now_ns: int) -> None:
+        """Ignore it."""
+
+    def recovered(self) -> None:
+        """Ignore it."""
+
+    def source(self, name: str, state: str, detail: str = "") -> None:
+        """Ignore it."""
+
+    def count(self, name: str, n: int = 1, **labels: str) -> None:
+        """Ignore it."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Ignore it."""
+
+    def forecast(self, stream: str, payload: bytes) -> None:
+        """Ignore it."""
+
+    def event(self, payload: bytes) -> None:
+        """Ignore it."""

@@ -1,0 +1,29 @@
+"""After a crash: the newest sound snapshots, the log behind them, and what was not confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streamlnn.pipeline.contract import Output
+from streamlnn.pipeline.journal import Journal
+from streamlnn.pipeline.live import LiveStream, restore
+from streamlnn.pipeline.outbox import Outbox
+
+
+def recover(journal: Journal, instance: str) -> tuple[dict[str, LiveStream], list[Output]]:
+    """Return every stream as it stood when the log ended, and the outputs of the redone steps."""
+    lives = {name: restore(row, journal, instance) for name, row in journal.streams().items()}
+    behind = [live.lsn for live in lives.values() if live.lsn < live.row.last_lsn]
+    outputs: list[Output] = []
+    if behind:
+        for lsn, record in journal.records_after(min(behind)):
+            if lsn > lives[record.stream].lsn:
+                outputs += lives[record.stream].step(lsn, record)
+    return lives, outputs
+
+
+def refill(outbox: Outbox, kept: Iterable[Output], redone: list[Output]) -> None:
+    """Give a sink again what it had not confirmed: what a snapshot passed, and what was redone."""
+    known = {(output.lsn, output.payload) for output in redone}
+    missing = [output for output in kept if (output.lsn, output.payload) not in known]
+    outbox.add(sorted([*missing, *redone], key=lambda output: output.lsn or 0))
