@@ -1,0 +1,292 @@
+"""From a TOML file to settings that were checked: every configuration error is found here."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+
+from streamlnn.daemon.connector import Connector
+from streamlnn.daemon.crosscheck import cross_check, idle_sources
+from streamlnn.daemon.lines import Path, key_lines
+from streamlnn.daemon.problems import Problems, keys, unknown_key
+from streamlnn.daemon.settings import DaemonSettings, HttpSettings
+from streamlnn.daemon.variables import substitute
+from streamlnn.errors import ConfigError
+from streamlnn.pipeline import plugins
+from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.settings import StreamSettings
+
+Table = dict[str, Any]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_SINGLE: dict[str, type[BaseModel]] = {
+    "daemon": DaemonSettings,
+    "http": HttpSettings,
+    "model": ModelSettings,
+}
+_SEVERAL = ("source", "stream", "sink")
+_WRITTEN = {**{name: f"[{name}]" for name in _SINGLE}, **{name: f"[[{name}]]" for name in _SEVERAL}}
+_LISTED = ", ".join(_WRITTEN.values())
+_SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole configuration, checked; it does not change afterwards.
+
+    Every stream's `from_` names its source, unless the configuration has no source at all.
+    """
+
+    daemon: DaemonSettings
+    http: HttpSettings
+    model: ModelSettings
+    sources: tuple[Connector, ...]
+    streams: tuple[StreamSettings, ...]
+    sinks: tuple[Connector, ...]
+    path: pathlib.Path | None = None
+
+    def streams_of(self, source: str) -> list[StreamSettings]:
+        """Return the `[[stream]]` tables that read from the source of this id."""
+        return [stream for stream in self.streams if stream.from_ == source]
+
+    def filters(self, source: str) -> tuple[str, ...]:
+        """Return the MQTT filters that the streams of this source ask for, each once."""
+        wanted = [stream.filter for stream in self.streams_of(source) if stream.filter]
+        return tuple(dict.fromkeys(wanted))
+
+
+def load(path: pathlib.Path | str, *, live: bool = True) -> Config:
+    """Read the configuration file at `path`.
+
+    With `live` False, for commands that bring their own input, a configuration without sources
+    and streams is whole. Raises `ConfigError` with every problem found.
+    """
+    place = pathlib.Path(path)
+    try:
+        text = place.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            [f"{path}: cannot be read: {error.strerror}; name another file"]
+        ) from None
+    except UnicodeDecodeError as error:
+        line = place.read_bytes().count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+    return loads(text, str(path), live=live, path=place)
+
+
+def loads(
+    text: str, name: str = "config", *, live: bool = True, path: pathlib.Path | None = None
+) -> Config:
+    r"""Check the TOML document `text`; messages call it `name`. As `load` otherwise.
+
+    >>> config = loads('[[source]]\nkind = "stdin"\n[[stream]]\nid = "pump7"')
+    >>> config.daemon.instance, config.sources[0].id, config.sinks[0].kind
+    ('streamlnn', 'stdin', 'stdout')
+    """
+    document = _parse(text, name)
+    problems = Problems(name, document, key_lines(text))
+    reader = _Reader(substitute(document, os.environ, problems.add), problems)
+    return reader.config(live=live, path=path)
+
+
+def schema() -> Table:
+    """Return the JSON Schema of a configuration, with the tables of every installed connector."""
+    tables: dict[str, list[type[BaseModel]]] = {
+        **{name: [model] for name, model in _SINGLE.items()},
+        "source": list(_installed("source")),
+        "stream": [StreamSettings],
+        "sink": list(_installed("sink")),
+    }
+    every = [model for models in tables.values() for model in models]
+    found, definitions = models_json_schema([(model, "validation") for model in every])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "streamlnn configuration",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["source", "stream"],
+        "properties": {
+            name: _table_schema(name, [found[model, "validation"] for model in models])
+            for name, models in tables.items()
+        },
+        **definitions,
+    }
+
+
+def _installed(role: str) -> Iterator[type[BaseModel]]:
+    for kind in plugins.kinds(role):
+        # A connector that lacks a package cannot be configured here either.
+        with contextlib.suppress(ConfigError):
+            yield plugins.load(role, kind).Settings
+
+
+def _table_schema(name: str, kinds: list[Table]) -> Table:
+    if name in _SINGLE:
+        return kinds[0]
+    return {"type": "array", "items": {"anyOf": kinds}}
+
+
+def _parse(text: str, name: str) -> Table:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        match = _SYNTAX.fullmatch(str(error))
+        line = match["line"] if match and match["line"] else text.count("\n") + 1
+        what = match["what"] if match else str(error)
+        raise ConfigError([f"{name}:{line}: not TOML: {what}; {_syntax_hint(what)}"]) from None
+
+
+def _syntax_hint(what: str) -> str:
+    if "twice" in what or "overwrite" in what or "immutable" in what:
+        return "write each key and table once, and [[source]], [[stream]], [[sink]] in two brackets"
+    return 'write key = value, text in quotes: listen = "127.0.0.1:8642"'
+
+
+class _Reader:
+    """Turns the tables of one document into settings, and tells what is wrong with them."""
+
+    def __init__(self, document: Table, problems: Problems) -> None:
+        self._document = document
+        self._problems = problems
+        self._homes = {_WRITTEN[name]: keys(model) for name, model in _SINGLE.items()}
+        self._homes[_WRITTEN["stream"]] = keys(StreamSettings)
+
+    def config(self, *, live: bool, path: pathlib.Path | None) -> Config:
+        """Return the configuration; what is wrong with it is in the problems, not raised."""
+        self._unknown_tables()
+        sources = self._connectors("source", self._tables("source"), [])
+        sinks = self._connectors("sink", self._tables("sink") or [_usual_sink(sources)], sources)
+        tables = [_with_from(table, sources) for table in self._tables("stream")]
+        checked = [
+            self._settings(StreamSettings, table, ("stream", index))
+            for index, table in enumerate(tables)
+        ]
+        sound = [(index, stream) for index, stream in enumerate(checked) if stream is not None]
+        self._tell(cross_check(sources, sound, sinks))
+        if live:
+            self._tell(self._missing(sources, tables, sinks))
+        daemon = self._single(DaemonSettings, "daemon")
+        http = self._single(HttpSettings, "http")
+        model = self._single(ModelSettings, "model")
+        self._problems.raise_all()
+        assert daemon is not None
+        assert http is not None
+        assert model is not None
+        streams = tuple(stream for _, stream in sound)
+        return Config(daemon, http, model, tuple(sources), streams, tuple(sinks), path)
+
+    def _missing(
+        self, sources: list[Connector], streams: list[Table], sinks: list[Connector]
+    ) -> Iterator[tuple[Path, str]]:
+        """Tell what a daemon lacks, unless what was written for it is wrong already."""
+        froms = [table.get("from") for table in streams]
+        if "source" not in self._document:
+            yield ("source",), 'missing; add a [[source]] table with kind = "mqtt" and its url'
+        elif "stream" not in self._document:
+            yield ("stream",), "missing; add a [[stream]] table that says what to follow"
+        elif {*froms} <= {source.id for source in sources}:
+            yield from idle_sources(sources, froms, sinks)
+
+    def _single(self, model: type[_Model], name: str) -> _Model | None:
+        return self._settings(model, self._document.get(name, {}), (name,))
+
+    def _unknown_tables(self) -> None:
+        for name, value in self._document.items():
+            if name not in _WRITTEN:
+                self._problems.add((name,), self._misplaced(name, value))
+
+    def _misplaced(self, name: str, value: object) -> str:
+        if not isinstance(value, dict | list):
+            return unknown_key(name, [], self._homes) + " (it stands before the first table)"
+        near = get_close_matches(name, _WRITTEN, n=1)
+        hint = f"did you mean {_WRITTEN[near[0]]}?" if near else f"known are {_LISTED}"
+        return f"unknown table; {hint}"
+
+    def _tables(self, role: str) -> list[Table]:
+        found = self._document.get(role, [])
+        if isinstance(found, list) and all(isinstance(table, dict) for table in found):
+            return found
+        self._problems.add((role,), f"there may be several: write [[{role}]], in two brackets")
+        return []
+
+    def _connectors(
+        self, role: str, tables: list[Table], sources: list[Connector]
+    ) -> list[Connector]:
+        found: list[Connector] = []
+        for index, table in enumerate(tables):
+            taken = [connector.id for connector in found]
+            found.append(self._connector(role, index, table, taken, sources))
+        return found
+
+    def _connector(
+        self, role: str, index: int, table: Table, taken: list[str], sources: list[Connector]
+    ) -> Connector:
+        path = (role, index)
+        type_ = self._type(role, table.get("kind"), path)
+        kind = str(table.get("kind", ""))
+        name = table.get("id", _free_name(kind, taken))
+        if type_ is None:
+            return Connector(kind, name, None, None)
+        self._homes.setdefault(f"[[{role}]] of kind {kind}", keys(type_.Settings))
+        whole = _completed(table, name, type_.Settings, sources)
+        return Connector(kind, name, type_, self._settings(type_.Settings, whole, path))
+
+    def _type(self, role: str, kind: object, path: Path) -> Any:
+        if not isinstance(kind, str):
+            text = f"missing; name one of {', '.join(plugins.kinds(role))}"
+            self._problems.add((*path, "kind"), text)
+            return None
+        try:
+            return plugins.load(role, kind)
+        except ConfigError as error:
+            for text in error.problems:
+                self._problems.add((*path, "kind"), text)
+            return None
+
+    def _settings(self, model: type[_Model], table: Any, path: Path) -> _Model | None:
+        try:
+            return model.model_validate(table)
+        except ValidationError as error:
+            self._problems.add_invalid(error, model, path, self._homes)
+            return None
+
+    def _tell(self, findings: Iterable[tuple[Path, str]]) -> None:
+        for path, text in findings:
+            self._problems.add(path, text)
+
+
+def _free_name(kind: str, taken: list[str]) -> str:
+    names = (kind if number == 1 else f"{kind}-{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
+
+
+def _usual_sink(sources: list[Connector]) -> Table:
+    broker = next((source.id for source in sources if source.kind == "mqtt"), None)
+    return {"kind": "mqtt", "via": broker} if broker else {"kind": "stdout"}
+
+
+def _completed(table: Table, name: str, model: type[BaseModel], sources: list[Connector]) -> Table:
+    """Return the table with what it leaves out: its id, and the only broker there is to go via."""
+    known = model.model_fields
+    brokers = [source.id for source in sources if source.has_topics]
+    whole = {"id": name, **table} if "id" in known else table
+    if "via" in known and "via" not in table and "url" not in table and len(brokers) == 1:
+        return {**whole, "via": brokers[0]}
+    return whole
+
+
+def _with_from(table: Table, sources: list[Connector]) -> Table:
+    if "from" in table or len(sources) != 1:
+        return table
+    return {**table, "from": sources[0].id}

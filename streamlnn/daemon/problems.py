@@ -1,0 +1,185 @@
+"""Everything that is wrong with a configuration, said with file, line and the way out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from streamlnn.daemon.lines import Path, line_of
+from streamlnn.errors import ConfigError
+
+_SECRETS = ("password", "token", "secret")
+_EXPECTED = {
+    "string": "text in quotes",
+    "path": "a path in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list in [ ]",
+    "tuple": "a list in [ ]",
+    "dict": "a table in { }",
+    "model": "a table",
+}
+
+
+class Problems:
+    """The problems of one file, collected until all are known.
+
+    `raw` is the document as it is written, before variables were replaced: what is quoted comes
+    from there, so that no secret from the environment can stand in a message.
+    """
+
+    def __init__(self, name: str, raw: Mapping[str, Any], lines: Mapping[Path, int]) -> None:
+        self._name = name
+        self._raw = raw
+        self._lines = lines
+        self._found: dict[tuple[int, str], None] = {}
+
+    def add(self, path: Path, text: str) -> None:
+        """Note that `text` is wrong with what stands at `path`."""
+        label = ".".join(part for part in path if isinstance(part, str))
+        line = line_of(self._lines, path)
+        self._found[line, f"{self._name}:{line}: {label}: {text}"] = None
+
+    def add_invalid(
+        self, error: ValidationError, model: type[BaseModel], path: Path, homes: Homes
+    ) -> None:
+        """Note all that pydantic found wrong with the table at `path`, which `model` describes."""
+        texts: dict[Path, list[str]] = {}
+        for details in error.errors(include_url=False):
+            at = self._place(details, path)
+            text = self._explain(details, model, path, at, homes)
+            if text not in texts.setdefault(at, []):
+                texts[at].append(text)
+        for at, said in texts.items():
+            self.add(at, "; or ".join(said))
+
+    def _place(self, details: ErrorDetails, path: Path) -> Path:
+        """Return the path of what is wrong: for a whole table, the first key that is mentioned."""
+        at = (*path, *_written(details, _at(self._raw, path)))
+        table = _at(self._raw, at)
+        words = re.findall(r"\w+", details["msg"]) if isinstance(table, dict) else []
+        mentioned = next((word for word in words if word in table), None)
+        return (*at, mentioned) if mentioned and details["type"] == "value_error" else at
+
+    def raise_all(self) -> None:
+        """Raise `ConfigError` with every problem, in the order of the file, if there is any."""
+        if self._found:
+            raise ConfigError([text for _, text in sorted(self._found, key=lambda item: item[0])])
+
+    def _explain(
+        self, details: ErrorDetails, model: type[BaseModel], path: Path, at: Path, homes: Homes
+    ) -> str:
+        kind = details["type"]
+        if kind == "extra_forbidden":
+            known = keys(_inner(model, at[len(path) : -1]))
+            return unknown_key(str(at[-1]), known, homes)
+        if kind == "missing":
+            return _missing(str(at[-1]), _inner(model, at[len(path) : -1]))
+        if kind == "value_error":
+            return str(details["ctx"]["error"])
+        quoted = _quoted(at, _at(self._raw, at))
+        if kind == "literal_error":
+            return _not_one_of(details["ctx"]["expected"], _at(self._raw, at), quoted)
+        expected = _EXPECTED.get(kind.partition("_")[0])
+        if expected:
+            return f"expected {expected}{quoted}"
+        return f"{details['msg'].replace('Input should', 'this must')}{quoted}"
+
+
+Homes = Mapping[str, Sequence[str]]
+"""Which keys each table of the configuration has, to tell where a misplaced key belongs."""
+
+
+def keys(model: type[BaseModel] | None) -> list[str]:
+    """Return the keys of a settings table as they are written in the file."""
+    fields = model.model_fields if model else {}
+    return [field.alias or name for name, field in fields.items()]
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return "; did you mean ...?", or nothing when no known word is near.
+
+    >>> nearest("topci", ["topic", "id"])
+    "; did you mean 'topic'?"
+    """
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def unknown_key(key: str, known: Sequence[str], homes: Homes) -> str:
+    """Say that `key` is none of the `known` ones, and which it was meant to be or where to put it.
+
+    >>> unknown_key("listen", ["instance"], {"[http]": ["listen"]})
+    'unknown key; it belongs in [http]'
+    """
+    home = next((table for table, inside in homes.items() if key in inside), None)
+    if near := nearest(key, known):
+        return f"unknown key{near}"
+    if home:
+        return f"unknown key; it belongs in {home}"
+    return f"unknown key; {'the keys here are ' + ', '.join(known) if known else 'leave it out'}"
+
+
+def _missing(key: str, model: type[BaseModel] | None) -> str:
+    fields = model.model_fields if model else {}
+    field = next((field for name, field in fields.items() if key in (name, field.alias)), None)
+    examples = field.examples if field else None
+    return f"missing; add {key} = {json.dumps(examples[0]) if examples else '...'}"
+
+
+def _not_one_of(expected: str, value: Any, quoted: str) -> str:
+    words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+    hint = nearest(value, words) if isinstance(value, str) else ""
+    return f"expected {expected}{quoted}{hint}"
+
+
+def _quoted(path: Path, value: Any) -> str:
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    if value is None or any(secret in name for secret in _SECRETS):
+        return ""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return f", not {text[:80]}{'...' if len(text) > 80 else ''}"
+
+
+def _at(tree: Any, path: Path) -> Any:
+    for part in path:
+        if isinstance(tree, dict):
+            tree = tree.get(part)
+        elif isinstance(tree, list) and isinstance(part, int) and part < len(tree):
+            tree = tree[part]
+        else:
+            return None
+    return tree
+
+
+def _written(details: ErrorDetails, table: Any) -> Iterator[str | int]:
+    """Yield the part of pydantic's location that is in the file, without the names of branches."""
+    for depth, part in enumerate(details["loc"], start=1):
+        inside = _at(table, (part,)) is not None
+        absent = details["type"] == "missing" and depth == len(details["loc"])
+        if inside or absent:
+            yield part
+        if inside:
+            table = table[part]
+
+
+def _inner(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    inner: type[BaseModel] | None = model
+    for part in path:
+        fields = inner.model_fields if inner else {}
+        found = [field for name, field in fields.items() if part in (name, field.alias)]
+        inner = _model_in(found[0].annotation) if found else None
+    return inner
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
