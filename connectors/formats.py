@@ -1,0 +1,240 @@
+"""One reader for each kind of recording: a line in, a message out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from connectors.columns import columns_of, sniff, split, text_of
+from connectors.lines import LINE_LIMIT
+from streamlnn.model.records import NANOSECONDS
+from streamlnn.pipeline.contract import Message
+
+RECORDER_COLUMNS = ("topic", "message", "qos", "retain", "time_now", "time_delta")
+
+_TRUE = ("1", "true")
+_CUT_NUMBER = re.compile(r"[.eE+-]$")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?([+-]\d\d:?\d\d)?")
+
+
+class Reader(Protocol):
+    """Reads the lines of one recording, in order.
+
+    `codec` is the name of the codec for the payloads; `has_header` tells that the first line is
+    no message; `has_topics` that the origins are topics and the messages carry their times.
+    """
+
+    codec: str
+    has_header: bool
+    has_topics: bool
+
+    def read(self, line: bytes) -> Message | None:
+        """Return the line's message, or None if it goes on in the next line.
+
+        Raises `ValueError` for a line that is no message.
+        """
+
+    def is_whole(self, line: bytes) -> bool:
+        """Tell whether a last line without a newline was written to its end."""
+
+
+class CsvReader:
+    """Plain CSV: every line is a message, its columns told beside it."""
+
+    codec = "csv"
+    has_topics = False
+
+    def __init__(self, path: str, head: Sequence[bytes]) -> None:
+        self._path = path
+        self._delimiter = sniff(text_of(head[0]))
+        self._columns, self.has_header = columns_of(head[0])
+        rows = head[1:] if self.has_header else head
+        self._width = len(self._cells(rows[0])) if rows else len(self._columns)
+
+    def read(self, line: bytes) -> Message:
+        """Return the line as it is."""
+        return Message(self._path, line, None, self._columns)
+
+    def is_whole(self, line: bytes) -> bool:
+        """Tell whether the line has as many cells as the first row, the last one not cut off."""
+        cells = self._cells(line)
+        return len(cells) == self._width and not _looks_cut(cells[-1])
+
+    def _cells(self, line: bytes) -> list[str]:
+        try:
+            return split(text_of(line), self._delimiter)
+        except csv.Error:
+            return []
+
+
+class JsonLinesReader:
+    """JSON lines: every line is a message."""
+
+    codec = "json"
+    has_topics = False
+    has_header = False
+
+    def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
+        self._path = path
+
+    def read(self, line: bytes) -> Message:
+        """Return the line as it is."""
+        return Message(self._path, line, None)
+
+    def is_whole(self, line: bytes) -> bool:
+        """Tell whether the line is JSON to its end."""
+        return is_json(line)
+
+
+class _Heard(msgspec.Struct):
+    topic: str
+    payload: msgspec.Raw
+    payloadlen: int | None = None
+    tst: str | int | float | None = None
+    retain: int | bool = 0
+
+
+class MosquittoReader:
+    """Lines of `mosquitto_sub -F %j` (payload as text) or `%J` (payload as JSON)."""
+
+    codec = "json"
+    has_topics = True
+    has_header = False
+
+    def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
+        self._decoder = msgspec.json.Decoder(_Heard)
+
+    def read(self, line: bytes) -> Message:
+        """Return the message that was heard, its payload byte for byte where `%j` wrote it."""
+        try:
+            heard = self._decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from None
+        payload = _heard_payload(bytes(heard.payload).strip(), heard.payloadlen)
+        return Message(heard.topic, payload, _stamp(heard.tst), retained=bool(heard.retain))
+
+    def is_whole(self, line: bytes) -> bool:
+        """Tell whether the line is JSON to its end."""
+        return is_json(line)
+
+
+class RecorderReader:
+    """The CSV of the `mqtt-recorder` tool: a quoted payload may go over several lines."""
+
+    codec = "json"
+    has_topics = True
+    has_header = True
+
+    def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
+        names = columns_of(head[0])[0]
+        self._width = len(names)
+        self._at = [names.index(name) for name in ("topic", "message", "time_now")]
+        self._retain = names.index("retain") if "retain" in names else None
+        self._begun = b""
+
+    def read(self, line: bytes) -> Message | None:
+        """Return the row's message, None while a quoted payload goes on."""
+        line = self._begun + line
+        if line.count(b'"') % 2 and len(line) <= LINE_LIMIT:
+            self._begun = line + b"\n"
+            return None
+        self._begun = b""
+        return self._message(line)
+
+    def is_whole(self, line: bytes) -> bool:
+        """Tell whether the row has all its cells and a time."""
+        try:
+            self._message(self._begun + line)
+        except ValueError:
+            return False
+        return not _CUT_NUMBER.search(text_of(line))
+
+    def _message(self, line: bytes) -> Message:
+        cells = _recorder_cells(line, self._width)
+        topic, payload, time = (cells[at] for at in self._at)
+        kept = self._retain is not None and cells[self._retain].strip().lower() in _TRUE
+        return Message(topic, _bytes(payload), _nanoseconds(time), retained=kept)
+
+
+READERS: dict[str, type[CsvReader | JsonLinesReader | MosquittoReader | RecorderReader]] = {
+    "csv": CsvReader,
+    "jsonl": JsonLinesReader,
+    "mosquitto": MosquittoReader,
+    "mqtt-recorder": RecorderReader,
+}
+
+
+def is_recorder_header(line: bytes) -> bool:
+    """Tell whether a first line is the header of the `mqtt-recorder` tool."""
+    return {"topic", "message", "time_now"} <= set(columns_of(line)[0])
+
+
+def is_mosquitto_line(line: bytes) -> bool:
+    """Tell whether a line was written by `mosquitto_sub -F %j` or `%J`."""
+    try:
+        heard = msgspec.json.decode(line, type=_Heard)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return heard.tst is not None and heard.payloadlen is not None
+
+
+def is_json(line: bytes) -> bool:
+    """Tell whether a line is one JSON value, whole."""
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _looks_cut(cell: str) -> bool:
+    return not cell.strip() or bool(_CUT_NUMBER.search(cell))
+
+
+def _heard_payload(raw: bytes, length: int | None) -> bytes:
+    if raw == b"null" and length == 0:
+        return b""
+    if not raw.startswith(b'"'):
+        return raw
+    # mosquitto_sub writes bytes that are no UTF-8 as they are, inside the quotes.
+    payload = _bytes(json.loads(raw.decode("utf-8", "surrogateescape")))
+    return payload if length in (None, len(payload)) else raw
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _recorder_cells(line: bytes, width: int) -> list[str]:
+    text = line.decode("utf-8", "surrogateescape")
+    try:
+        cells = next(csv.reader(text.split("\n"), strict=True))
+    except (csv.Error, StopIteration) as error:
+        raise ValueError(str(error)) from None
+    if len(cells) != width:
+        raise ValueError(f"{len(cells)} cells where the header names {width} columns")
+    return cells
+
+
+def _stamp(value: str | float | None) -> int | None:
+    if not isinstance(value, str):
+        return None if value is None else _nanoseconds(str(value))
+    match = _STAMP.fullmatch(value)
+    if match is None:
+        return None
+    moment = datetime.fromisoformat(match[1] + (match[3] or "+00:00")).astimezone(UTC)
+    return int(moment.timestamp()) * NANOSECONDS + int((match[2] or "0").ljust(9, "0"))
+
+
+def _nanoseconds(seconds: str) -> int:
+    try:
+        return int(Decimal(seconds.strip()) * NANOSECONDS)
+    except (ArithmeticError, ValueError):
+        raise ValueError(f"{seconds!r:.40} is no time in seconds since 1970") from None

@@ -1,0 +1,229 @@
+"""Recordings on disk, recognised by looking at them and read message by message.
+
+Read are `mqtt-recorder` CSV, lines of `mosquitto_sub -F %j` or `%J`, JSON lines, and plain CSV in
+its many forms; each also gzip- or zstd-compressed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import re
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, Literal, cast, get_args
+
+from connectors.columns import columns_of, sniff, split, text_of
+from connectors.formats import READERS, Reader, is_json, is_mosquitto_line, is_recorder_header
+from connectors.lines import CHUNK, LineSplitter
+from streamlnn.errors import InputUnavailable
+from streamlnn.pipeline.contract import DecodeError, Message
+
+log = logging.getLogger("streamlnn.recordings")
+
+Format = Literal["auto", "mqtt-recorder", "mosquitto", "jsonl", "csv"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_BOM = b"\xef\xbb\xbf"
+_WAY_OUT = f"recordings are text, of one of the formats {', '.join(FORMATS[1:])}"
+_UTF16 = "is UTF-16 text: convert it, for instance with iconv -f UTF-16 -t UTF-8"
+_FOREIGN = {
+    b"PAR1": "is a Parquet file, which is not read yet: write it as CSV or JSON lines",
+    b"SQLite format 3": "is an SQLite database, no recording of messages",
+    b"\xff\xfe": _UTF16,
+    b"\xfe\xff": _UTF16,
+}
+_INFLUX = re.compile(rb"[^\s,]+(,[^\s,=]+=[^\s,]+)*\s[^\s=]+=\S+(\s-?\d+)?")
+
+
+def read_messages(path: str | Path, format: str = "auto") -> Iterator[Message]:  # noqa: A002
+    """Return the messages of a recording, from its beginning.
+
+    Raises `InputUnavailable` at once for a file that is missing, unreadable or not recognised,
+    and later for one that turns out to be damaged.
+    """
+    return (message for message, _ in Recording(path, format).entries())
+
+
+class Recording:
+    """One recording, opened and recognised.
+
+    `format` is one of `FORMATS`, `codec` the name of the codec that reads its payloads.
+    `has_topics` tells that the origin of a message is its topic, and that messages carry the
+    time at which they were received; else the origin is the file's path. `dropped` counts the
+    lines that could not be read.
+
+    Raises `InputUnavailable`, with the way out.
+    """
+
+    def __init__(self, path: str | Path, format: str = "auto") -> None:  # noqa: A002
+        self.path = str(path)
+        self.dropped = 0
+        self._head = _head(self.path)
+        self.format = _recognise(self.path, self._head) if format == "auto" else format
+        reader = self._reader()
+        self.codec = reader.codec
+        self.has_topics = reader.has_topics
+
+    def entries(self, offset: int = 0) -> Iterator[tuple[Message, int]]:
+        """Yield each message with the offset behind it, from which reading can go on.
+
+        Offsets count bytes after decompression. A last line without its newline is given only if
+        it is whole: a recording may have been cut off at any byte.
+        """
+        reader, splitter = self._reader(), LineSplitter(offset)
+        lines = _lines(self.path, splitter)
+        if reader.has_header and offset == 0:
+            next(lines, None)
+        for line, end in lines:
+            yield from self._read(reader, line, end)
+        rest = splitter.rest.strip()
+        if rest and reader.is_whole(rest):
+            yield from self._read(reader, rest, splitter.end)
+        elif rest or splitter.dropped:
+            self._drop(f"the last line is cut off: {rest[:60]!r}", splitter.dropped + bool(rest))
+
+    def _read(self, reader: Reader, line: bytes, end: int) -> Iterator[tuple[Message, int]]:
+        try:
+            message = reader.read(line)
+        except ValueError as error:
+            self._drop(str(DecodeError(str(error), line)))
+            return
+        if message is not None:
+            yield message, end
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        if not self.dropped:
+            log.warning("%s: left out, as any more like it: %s", self.path, reason)
+        self.dropped += count
+
+    def _reader(self) -> Reader:
+        try:
+            return READERS[self.format](self.path, self._head)
+        except ValueError:
+            raise InputUnavailable(
+                f"{self.path} is not a recording of the format {self.format!r}: "
+                "leave the format out to have it recognised"
+            ) from None
+
+
+def _lines(path: str, splitter: LineSplitter) -> Iterator[tuple[bytes, int]]:
+    with _open(path) as stream:
+        _seek(path, stream, splitter.offset)
+        while chunk := _chunk(path, stream):
+            for line, end in splitter.split(chunk):
+                # Loggers on Windows put the mark in front, and files get joined.
+                yield line.removeprefix(_BOM), end
+
+
+def _head(path: str) -> list[bytes]:
+    """Return the first two lines, fewer of a shorter file, after looking for what is no text."""
+    with _open(path) as stream:
+        splitter, chunk = LineSplitter(), _chunk(path, stream)
+        _refuse_foreign(path, chunk)
+        found: list[bytes] = []
+        while chunk and len(found) < 2:
+            found += [line for line, _ in splitter.split(chunk)]
+            chunk = _chunk(path, stream)
+    found += [splitter.rest] if splitter.rest.strip() else []
+    if not found:
+        raise InputUnavailable(f"{path} is empty: there is nothing to read in it")
+    return [found[0].removeprefix(_BOM), *found[1:2]]
+
+
+def _refuse_foreign(path: str, chunk: bytes) -> None:
+    for magic, reason in _FOREIGN.items():
+        if chunk.startswith(magic):
+            raise InputUnavailable(f"{path} {reason}")
+    if b"\0" in chunk:
+        raise InputUnavailable(f"{path} is no text: {chunk[:16]!r}...; {_WAY_OUT}")
+
+
+def _recognise(path: str, head: list[bytes]) -> str:
+    first = head[0].lstrip()
+    if first.startswith((b"{", b"[")):
+        return _recognise_json(path, first)
+    if is_recorder_header(first):
+        return "mqtt-recorder"
+    if _INFLUX.fullmatch(first):
+        raise InputUnavailable(
+            f"{path} looks like InfluxDB line protocol, which is not read yet: "
+            "write it as CSV or JSON lines"
+        )
+    if _looks_like_csv(head):
+        return "csv"
+    raise InputUnavailable(f"{path} is no recording I know: it begins {first[:60]!r}; {_WAY_OUT}")
+
+
+def _recognise_json(path: str, first: bytes) -> str:
+    if is_mosquitto_line(first):
+        return "mosquitto"
+    if is_json(first):
+        return "jsonl"
+    raise InputUnavailable(
+        f"{path} begins like JSON, but its first line is no whole value: write one value a line, "
+        "for instance with jq -c"
+    )
+
+
+def _looks_like_csv(head: list[bytes]) -> bool:
+    columns, is_header = columns_of(head[0])
+    if not is_header:
+        return True
+    if len(head) == 1:
+        return len(columns) > 1
+    width = len(split(text_of(head[1]), sniff(text_of(head[0]))))
+    return width in (len(columns), len(columns) + 1) and not columns_of(head[1])[1]
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        plain = Path(path).open("rb")  # noqa: SIM115 - closed by the caller
+    except OSError as error:
+        raise InputUnavailable(
+            f"{path}: {error.strerror}: give the path of a recording that can be read"
+        ) from None
+    if not plain.seekable():
+        plain.close()
+        raise InputUnavailable(f"{path} is a pipe: save it to a file, or use the source stdin")
+    magic = plain.read(4)
+    plain.seek(0)
+    if magic.startswith(_GZIP):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=plain))
+    return _unzstd(path, plain) if magic == _ZSTD else plain
+
+
+def _unzstd(path: str, plain: BinaryIO) -> BinaryIO:
+    try:
+        import zstandard
+    except ModuleNotFoundError:
+        raise InputUnavailable(
+            f'{path} is zstd-compressed: pip install "streamlnn[zstd]", or decompress it'
+        ) from None
+    reader = zstandard.ZstdDecompressor().stream_reader(plain, read_across_frames=True)
+    return cast(BinaryIO, reader)
+
+
+def _seek(path: str, stream: BinaryIO, offset: int) -> None:
+    try:
+        stream.seek(offset)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputUnavailable(
+            f"{path} ends before byte {offset}, where we were: {error}"
+        ) from None
+
+
+def _chunk(path: str, stream: BinaryIO) -> bytes:
+    try:
+        return cast(BufferedReader, stream).read1(CHUNK)
+    except EOFError:
+        log.warning("%s: its compressed data are cut off; what was before is used", path)
+        return b""
+    except Exception as error:
+        if isinstance(error, zlib.error | OSError) or type(error).__name__ == "ZstdError":
+            raise InputUnavailable(f"{path} is damaged: {error}; {_WAY_OUT}") from None
+        raise
