@@ -1,0 +1,216 @@
+"""A recording played as if it were heard now: as fast as it can be read, or in its own time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, model_validator
+
+from connectors.recordings import Format, Recording
+from streamlnn.model.records import NANOSECONDS
+from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Settings
+
+log = logging.getLogger("streamlnn.replay")
+
+BATCH = 1000
+"""How many messages one read gives at most."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+TimeOf = Callable[[Message], int | None]
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_as_utc)]
+
+
+class ReplaySettings(Settings):
+    """The options of a recording that is played.
+
+    `speed` is "max" or a factor (10: ten times as fast as it was recorded); `from` and `to`
+    bound the time of the messages; `time` "now" stamps them with the time of playing.
+    """
+
+    kind: Literal["replay"] = "replay"
+    id: str = "replay"
+    path: str
+    format: Format = "auto"
+    speed: Literal["max"] | PositiveFloat = "max"
+    loop: bool = False
+    start: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = Field(default=None, alias="to")
+    time: Literal["recorded", "now"] = "recorded"
+
+    @model_validator(mode="after")
+    def _loop_goes_on(self) -> ReplaySettings:
+        if self.loop and self.time == "recorded":
+            raise ValueError('loop = true would repeat the recorded times: set time = "now" too')
+        return self
+
+
+class Pace:
+    """When each message is due: an absolute schedule, so that waiting adds up no errors.
+
+    `speed` is a factor, or None for no waiting at all. Messages without a time, or older than
+    the first one, are due at once.
+
+    >>> pace = Pace(speed=2.0)
+    >>> pace.wait(0, now=100.0), pace.wait(3_000_000_000, now=100.5)
+    (0.0, 1.0)
+    """
+
+    def __init__(self, speed: float | None) -> None:
+        self._speed = speed
+        self._first: tuple[int, float] | None = None
+
+    def wait(self, stamp: int | None, now: float) -> float:
+        """Return the seconds until a message of the time `stamp` (nanoseconds) is due."""
+        if self._speed is None or stamp is None:
+            return 0.0
+        if self._first is None:
+            self._first = (stamp, now)
+        first, began = self._first
+        return max(0.0, began + (stamp - first) / NANOSECONDS / self._speed - now)
+
+
+class ReplaySource:
+    """Plays the messages of a recording and ends.
+
+    `time_of` tells a message's time in nanoseconds, for the speed and for `from` and `to`: the
+    time of receipt in the recording unless it is set to something that looks into the payload.
+    `format` is known once connected. Can be resumed at any message.
+    """
+
+    Settings: ClassVar[type[BaseModel]] = ReplaySettings
+
+    def __init__(self, settings: ReplaySettings, context: Context) -> None:
+        self.id = settings.id
+        self.format = "csv" if settings.format == "csv" else "json"
+        self.time_of: TimeOf = _received
+        self._settings = settings
+        self._clock = context.clock
+        self._recording: Recording | None = None
+        self._entries: Iterator[tuple[Message, int]] = iter(())
+        self._next: tuple[Message, int] | None = None
+        self._pace = Pace(None)
+        self._from, self._until = _nanoseconds(settings.start), _nanoseconds(settings.until)
+        self._lap_gave_any = False
+        self._offset = 0
+
+    def connect(self, position: str | None) -> None:
+        """Open and recognise the recording. Raises `InputUnavailable`."""
+        self.close()
+        self._recording = Recording(self._settings.path, self._settings.format)
+        self.format = self._recording.codec
+        self._offset = json.loads(position)["offset"] if position else 0
+        self._begin(self._recording)
+        self._tell_of_missing_times(self._recording)
+
+    def read(self, timeout: float) -> Batch | None:
+        """Return the messages that are due, up to `BATCH` of them."""
+        deadline = time.monotonic() + timeout
+        messages: list[Message] = []
+        while len(messages) < BATCH and (message := self._due(deadline, wait=not messages)):
+            messages.append(message)
+        if messages:
+            return Batch(messages, json.dumps({"offset": self._offset}))
+        if self._next is None:
+            raise EndOfSource(f"{self._settings.path} is played to its end")
+        return None
+
+    def ack(self, position: str) -> None:
+        """Do nothing: a recording forgets nothing."""
+
+    @property
+    def ready(self) -> bool:
+        """True once the recording is open."""
+        return self._recording is not None
+
+    @property
+    def dropped(self) -> int:
+        """How many lines of the recording could not be read."""
+        return self._recording.dropped if self._recording else 0
+
+    def close(self) -> None:
+        """Close the recording."""
+        self._recording, self._next, self._entries = None, None, iter(())
+
+    def _begin(self, recording: Recording) -> None:
+        speed = self._settings.speed
+        self._pace = Pace(None if speed == "max" else speed)
+        self._entries = recording.entries(self._offset)
+        self._lap_gave_any = self._offset > 0
+
+    def _due(self, deadline: float, *, wait: bool) -> Message | None:
+        if self._next is None:
+            self._next = self._advance()
+        if self._next is None:
+            return None
+        message, end = self._next
+        if not self._is_time(self.time_of(message), deadline, wait=wait):
+            return None
+        self._next, self._offset = None, end
+        return self._stamped(message)
+
+    def _is_time(self, stamp: int | None, deadline: float, *, wait: bool) -> bool:
+        now = time.monotonic()
+        seconds, left = self._pace.wait(stamp, now), max(0.0, deadline - now)
+        if seconds == 0:
+            return True
+        if wait:
+            time.sleep(min(seconds, left))
+        return wait and seconds <= left
+
+    def _advance(self) -> tuple[Message, int] | None:
+        for message, end in self._entries:
+            if self._in_range(message):
+                self._lap_gave_any = True
+                return message, end
+        if not self._settings.loop or not self._lap_gave_any or self._recording is None:
+            return None
+        self._offset = 0
+        self._begin(self._recording)
+        return self._advance()
+
+    def _in_range(self, message: Message) -> bool:
+        if self._from is None and self._until is None:
+            return True
+        stamp = self.time_of(message)
+        return stamp is None or (
+            (self._from is None or self._from <= stamp)
+            and (self._until is None or stamp <= self._until)
+        )
+
+    def _stamped(self, message: Message) -> Message:
+        if self._settings.time == "recorded":
+            return message
+        return replace(message, received=self._clock())
+
+    def _tell_of_missing_times(self, recording: Recording) -> None:
+        timed = self._settings.speed != "max" or self._from is not None or self._until is not None
+        if timed and not recording.has_topics and self.time_of is _received:
+            log.warning(
+                "%s does not tell when its messages were received: it is played whole, as fast "
+                "as it can be read",
+                recording.path,
+            )
+
+
+def _received(message: Message) -> int | None:
+    return message.received
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    passed = moment - _EPOCH
+    return (passed.days * 86400 + passed.seconds) * NANOSECONDS + passed.microseconds * 1000
