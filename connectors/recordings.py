@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Recording:
     `format` is one of `FORMATS`, `codec` the name of the codec that reads its payloads.
     `has_topics` tells that the origin of a message is its topic, and that messages carry the
     time at which they were received; else the origin is the file's path. `dropped` counts the
-    lines that could not be read.
+    lines that could not be read; `size` is the bytes in it after decompression, None if unknown.
 
     Raises `InputUnavailable`, with the way out.
     """
@@ -63,6 +64,7 @@ class Recording:
     def __init__(self, path: str | Path, format: str = "auto") -> None:  # noqa: A002
         self.path = str(path)
         self.dropped = 0
+        self.size = _size(self.path)
         self._head = _head(self.path)
         self.format = _recognise(self.path, self._head) if format == "auto" else format
         reader = self._reader()
@@ -109,6 +111,22 @@ class Recording:
                 f"{self.path} is not a recording of the format {self.format!r}: "
                 "leave the format out to have it recognised"
             ) from None
+
+
+def _size(path: str) -> int | None:
+    """Return the size as the offsets count; gzip tells it in its last four bytes."""
+    try:
+        with Path(path).open("rb") as stream:
+            magic = stream.read(4)
+            size = stream.seek(0, os.SEEK_END)
+            if magic == _ZSTD:
+                return None
+            if not magic.startswith(_GZIP) or size < 4:
+                return size
+            stream.seek(-4, os.SEEK_END)
+            return int.from_bytes(stream.read(4), "little")
+    except OSError:
+        return None
 
 
 def _lines(path: str, splitter: LineSplitter) -> Iterator[tuple[bytes, int]]:

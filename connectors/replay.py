@@ -136,6 +136,17 @@ class ReplaySource:
         return self._recording is not None
 
     @property
+    def has_topics(self) -> bool:
+        """True when the messages' origins are topics; known once connected."""
+        return self._recording is not None and self._recording.has_topics
+
+    @property
+    def progress(self) -> float | None:
+        """How much of the recording has been read, from 0 to 1; None where nobody can tell."""
+        size = self._recording.size if self._recording else None
+        return min(1.0, self._offset / size) if size else None
+
+    @property
     def dropped(self) -> int:
         """How many lines of the recording could not be read."""
         return self._recording.dropped if self._recording else 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from streamlnn.errors import EndOfSource, NotConnected
@@ -84,15 +85,16 @@ class Pipeline:
         self._fresh = 0
 
     def run(self) -> None:
-        """Recover, then carry records until `stop` is set or every source has ended.
+        """Recover, carry records until `stop` is set or every source has ended, let go of all.
 
         Raises `StoreError` when the journal cannot be written: nothing more is acknowledged then,
         and the next start goes on from what is on disk.
         """
-        self._recover()
-        while not self.stop.is_set() and not all(feed.ended for feed in self._feeds):
-            self._turn()
-        self._finish()
+        with closing(self._journal):
+            self._recover()
+            while not self.stop.is_set() and not all(feed.ended for feed in self._feeds):
+                self._turn()
+            self._finish()
 
     def _turn(self) -> None:
         self._observer.beat(self._clock())

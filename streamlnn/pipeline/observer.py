@@ -14,7 +14,7 @@ class Observer(Protocol):
     def recovered(self) -> None:
         """Note that all state is restored."""
 
-    def source(self, name: str, state: str, detail: str = "") -> None:
+    def source(self, name: str, /, state: str, detail: str = "") -> None:
         """Note that a source is `connecting`, `ready` or `lost`."""
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
@@ -39,7 +39,7 @@ class Nobody:
     def recovered(self) -> None:
         """Ignore it."""
 
-    def source(self, name: str, state: str, detail: str = "") -> None:
+    def source(self, name: str, /, state: str, detail: str = "") -> None:
         """Ignore it."""
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:

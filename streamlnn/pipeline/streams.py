@@ -81,9 +81,13 @@ class StreamMap:
         readings = [self._reading(table, found, tree, message) for table, found in matches]
         return [reading for reading in readings if reading is not None]
 
-    def matches(self, origin: str) -> bool:
-        """Tell whether any table takes messages of this origin."""
-        return any(table.match(origin) is not None for table in self._tables)
+    def time_of(self, message: Message) -> int | None:
+        """Return the time that the message tells, nanoseconds UTC, or None."""
+        try:
+            readings = self.read(message)
+        except DecodeError:
+            return message.received
+        return readings[0].time if readings else message.received
 
     def _reading(
         self, table: _Table, variables: dict[str, str], tree: Tree, message: Message

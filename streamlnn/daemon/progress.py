@@ -1,0 +1,78 @@
+"""What a replay tells meanwhile: a progress bar on a terminal, and a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from streamlnn.pipeline.observer import Nobody
+
+
+class Progress(Nobody):
+    """Counts what the loop does, and shows how far it has come where somebody is looking.
+
+    `source` tells its `progress`, the share of the recording that has been read, or None.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.counts: Counter[str] = Counter()
+        self.streams: set[str] = set()
+        self._source = source
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[records]} records"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("replaying", total=1.0, records=0)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def count(self, name: str, n: int = 1, **labels: str) -> None:
+        """Add `n` to a counter."""
+        self.counts[labels.get("reason", name)] += n
+        if name == "records_total":
+            done = self._source.progress
+            total = None if done is None else 1.0
+            self._bar.update(self._task, completed=done, total=total, records=self.counts[name])
+
+    def forecast(self, stream: str, payload: bytes) -> None:  # noqa: ARG002
+        """Note a stream's newest forecast."""
+        self.streams.add(stream)
+
+    def summary(self) -> str:
+        """Return what was read, and what was left out and why."""
+        known = ("messages_total", "records_total", "forecasts_total", "published_total")
+        left_out = {
+            name: n
+            for name, n in self.counts.items()
+            if n and name not in (*known, "snapshots_total")
+        }
+        text = (
+            f"{self.counts['messages_total']} messages, {self.counts['records_total']} records "
+            f"of {len(self.streams)} streams"
+        )
+        words = [
+            f"{n} {name.removesuffix('_total').replace('_', ' ')}"
+            for name, n in sorted(left_out.items())
+        ]
+        return f"{text}; left out: {', '.join(words)}" if words else text

@@ -1,0 +1,151 @@
+"""The daemon: a configuration becomes a pipeline, which runs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from streamlnn.daemon.config import Config
+from streamlnn.daemon.status import Status
+from streamlnn.model import kernels
+from streamlnn.pipeline import plugins
+from streamlnn.pipeline.contract import Context, Message, Sink, Source, Tree
+from streamlnn.pipeline.journal import Journal
+from streamlnn.pipeline.loop import Pipeline, Retention
+from streamlnn.pipeline.observer import Observer
+from streamlnn.pipeline.streams import StreamMap, StreamSettings
+
+log = logging.getLogger("streamlnn.run")
+
+
+class AnyCodec:
+    """Reads a message with columns as a line of CSV, and any other in the source's own format."""
+
+    def __init__(self, name: str) -> None:
+        self._lines = plugins.load("codec", "csv")()
+        self._other = plugins.load("codec", name)()
+
+    def decode(self, message: Message) -> Tree:
+        """Return the payload's tree; raises `DecodeError`."""
+        codec = self._other if message.columns is None else self._lines
+        return codec.decode(message)
+
+
+def stream_map(
+    tables: Sequence[StreamSettings], codec: str, *, usual_times: bool = False
+) -> StreamMap:
+    """Return the map from messages to streams that the tables describe."""
+    return StreamMap(tables, AnyCodec(codec), usual_times=usual_times)
+
+
+def make_sources(config: Config, *, daemon: bool) -> list[Source]:
+    """Return the sources, not connected yet."""
+    return [
+        connector.make(
+            Context(
+                instance=config.daemon.instance,
+                id=connector.id,
+                topics=config.filters(connector.id),
+                daemon=daemon,
+            )
+        )
+        for connector in config.sources
+    ]
+
+
+def make_sinks(config: Config, sources: Sequence[Source]) -> list[Sink]:
+    """Return the sinks, not connected yet; some go via a source's connection."""
+    connections = {source.id: source for source in sources}
+    return [
+        connector.make(
+            Context(instance=config.daemon.instance, id=connector.id, connections=connections)
+        )
+        for connector in config.sinks
+    ]
+
+
+def build(config: Config, observer: Observer, *, dry_run: bool = False) -> Pipeline:
+    """Return the pipeline that a configuration describes; it holds the data directory.
+
+    With `dry_run` nothing is acknowledged on the daemon's behalf, nothing is kept, and forecasts
+    go to stdout. Raises `StoreError` when the data directory cannot be used.
+    """
+    sources = make_sources(config, daemon=not dry_run)
+    sinks = [_stdout()] if dry_run else make_sinks(config, sources)
+    maps = [stream_map(config.streams_of(source.id), source.format) for source in sources]
+    return Pipeline(
+        Journal(None if dry_run else config.daemon.data_dir),
+        list(zip(sources, maps, strict=True)),
+        sinks,
+        observer,
+        instance=config.daemon.instance,
+        model=config.model,
+        retention=Retention(
+            snapshot_every_secs=config.daemon.snapshot_every,
+            keep_secs=config.daemon.keep,
+            max_bytes=config.daemon.max_size,
+        ),
+    )
+
+
+def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
+    """Run the daemon in the foreground until SIGTERM or SIGINT, or for `for_secs` seconds.
+
+    Raises `StoreError` when the data directory cannot be used.
+    """
+    status = Status()
+    pipeline = build(config, status, dry_run=dry_run)
+    kernels.warm()
+    with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
+        log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
+        pipeline.run()
+    log.info("streamlnn %r has stopped", config.daemon.instance)
+
+
+@contextmanager
+def stopping(pipeline: Pipeline, for_secs: float | None) -> Iterator[None]:
+    """Stop the pipeline in order on SIGTERM, on SIGINT, and when its time is up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal's shape
+        pipeline.stop.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    timer = threading.Timer(for_secs or 0.0, pipeline.stop.set)
+    if for_secs is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def serving(config: Config, status: Status, *, wanted: bool) -> Iterator[None]:
+    """Serve health, metrics and the API while the pipeline runs."""
+    if not wanted or not config.http.listen:
+        yield
+        return
+    from streamlnn.daemon.http import serve
+
+    server = serve(status, config.http.listen, config.http.secret())
+    log.info("health, metrics and the API are at %s", server.address)
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+def _stdout() -> Any:
+    sink = plugins.load("sink", "stdout")
+    return sink(sink.Settings(kind="stdout"), Context(id="stdout"))
+
+
+def _inputs(config: Config) -> str:
+    return ", ".join(f"{source.kind} {source.id!r}" for source in config.sources)
