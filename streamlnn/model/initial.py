@@ -1,0 +1,172 @@
+"""The state of a forecaster that has seen nothing yet, and more room for forecasts that wait."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlnn.model import kernels
+from streamlnn.model.kernels import LAGS, REFRESH_EVERY, State
+from streamlnn.model.reservoir import LagUnits, Reservoir
+from streamlnn.model.settings import Settings
+
+MOST_WAITING = 1024
+"""Forecasts that wait for their targets, at most: beyond it the longest horizons are thinned."""
+
+FEWEST_WAITING = 64
+
+MOST_REMEMBERED = 4096
+"""Past values kept for the seasons, at most: a longer season is kept at a coarser spacing."""
+
+RESERVOIR_READOUT = (0.9995, 0.1)
+OWN_READOUT = (0.998, 0.1)
+"""Forgetting and ridge of the two readouts."""
+
+
+def initial_state(settings: Settings) -> State:
+    """Return the arrays of a model that has seen nothing."""
+    parts = _fixed(settings) | _running(settings) | _learned(settings)
+    return State(**parts, **_waiting(settings, parts), **_seasons(settings))
+
+
+def lags_of(fields: int) -> int:
+    """How many past values of each field the joint features hold."""
+    return max(4, min(LAGS, 192 // fields))
+
+
+def feature_count(settings: Settings) -> int:
+    """Length of the joint feature vector: 1, the lags, both halves of the reservoir."""
+    return 1 + settings.fields * lags_of(settings.fields) + 2 * settings.units
+
+
+def grown(state: State) -> State:
+    """Return the state with twice the slots for waiting forecasts; nothing else changes."""
+    slots = min(2 * state.waiting_at.size, MOST_WAITING)
+    pushed, seq = state.counts[kernels.PUSHED], state.counts[kernels.SEQ]
+    turns = (seq + REFRESH_EVERY - 1) // REFRESH_EVERY
+    moved = {
+        name: _resized(array, slots, pushed)
+        for name, array in state._asdict().items()
+        if name.startswith("waiting_")
+    }
+    for name in ("refresh_gain", "refresh_own_gain"):
+        moved[name] = _resized(getattr(state, name), _turns(slots), turns)
+    return state._replace(**moved)
+
+
+def _resized(ring: NDArray[Any], size: int, count: int) -> NDArray[Any]:
+    """Lay a ring that has taken `count` entries out anew, each at its number modulo `size`."""
+    larger = np.zeros((size, *ring.shape[1:]), ring.dtype)
+    kept = np.arange(max(0, count - len(ring)), count)
+    larger[kept % size] = ring[kept % len(ring)]
+    return larger
+
+
+def _turns(slots: int) -> int:
+    return slots // REFRESH_EVERY + 2
+
+
+def _fixed(settings: Settings) -> dict[str, NDArray[Any]]:
+    dtype, fields = settings.dtype, settings.fields
+    reservoir = Reservoir(settings.units, fields, settings.seed, dtype=dtype)
+    lag_units = LagUnits(settings.units, fields * lags_of(fields), settings.seed, dtype=dtype)
+    return {
+        "by_time": np.array([settings.by_time]),
+        "horizons": np.array(settings.horizon_lengths),
+        "seasons": np.array(settings.season_lengths, np.float64),
+        "targets": np.array(settings.target_fields, np.int64),
+        "alpha": np.array([1.0 - settings.level]),
+        "readout_settings": np.array([RESERVOIR_READOUT, OWN_READOUT]),
+        "taps": reservoir.taps.astype(np.int64),
+        "W": reservoir.links,
+        "W_in": reservoir.W_in,
+        "bias": reservoir.bias,
+        "tau": reservoir.tau,
+        "V": lag_units.V,
+        "V_bias": lag_units.bias,
+    }
+
+
+def _running(settings: Settings) -> dict[str, NDArray[Any]]:
+    targets, horizons = len(settings.target_fields), len(settings.horizons)
+    every = settings.every or 0.0
+    nothing = np.nan
+    return {
+        "counts": np.zeros(6, np.int64),
+        "clock": np.array([nothing, every, every, nothing]),
+        "gaps": np.zeros(32),
+        "scales": np.zeros((settings.fields, 10)),
+        "history": np.zeros((settings.fields, LAGS)),
+        "before": np.full(targets, nothing),
+        "scores": np.zeros((targets, horizons, 5)),
+        "monitor": np.zeros((targets, 21)),
+        "forecast": np.full((3, horizons, targets), nothing),
+        "due": np.zeros(horizons, np.int64),
+        "stride": np.ones(horizons, np.int64),
+    }
+
+
+def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
+    dtype, M, A = settings.dtype, feature_count(settings), 1 + LAGS
+    T, H = len(settings.target_fields), len(settings.horizons)
+    E, G, Q = 3 + len(settings.seasons), kernels.MEMORIES.size, kernels.TRACKER_RATES.size
+    return {
+        "x": np.zeros(settings.units, dtype),
+        "features": np.zeros(M, dtype),
+        "own": np.zeros((T, A), dtype),
+        "U": np.zeros(M * (M - 1) // 2, dtype),
+        "D": np.full(M, 1.0 / RESERVOIR_READOUT[1], dtype),
+        "weights": np.zeros((T, H, M), dtype),
+        "own_U": np.zeros((T, A * (A - 1) // 2), dtype),
+        "own_D": np.full((T, A), 1.0 / OWN_READOUT[1], dtype),
+        "own_weights": np.zeros((T, H, A), dtype),
+        "losses": np.zeros((T, H, G, E)),
+        "top_losses": np.zeros((T, H, G)),
+        "log_q": np.zeros((T, H, Q)),
+        "band_means": np.ones((T, H, Q)),
+        "band_losses": np.zeros((T, H, Q)),
+    }
+
+
+def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    C = _slots(settings)
+    T, H, G, E = parts["losses"].shape
+    Q, M, A = parts["log_q"].shape[2], parts["D"].size, parts["own"].shape[1]
+    dtype = settings.dtype
+    return {
+        "waiting_at": np.zeros(C),
+        "waiting_seq": np.zeros(C, np.int64),
+        "waiting_base": np.zeros((C, T, 2)),
+        "waiting_experts": np.zeros((C, T, H, 1 + G + E)),
+        "waiting_bands": np.zeros((C, T, H, 1 + Q)),
+        "waiting_x": np.zeros((C, M), dtype),
+        "waiting_gain": np.zeros((C, M), dtype),
+        "waiting_own": np.zeros((C, T, A), dtype),
+        "waiting_own_gain": np.zeros((C, T, A), dtype),
+        "refresh_gain": np.zeros((_turns(C), M), dtype),
+        "refresh_own_gain": np.zeros((_turns(C), T, A), dtype),
+    }
+
+
+def _slots(settings: Settings) -> int:
+    if settings.by_time:
+        return FEWEST_WAITING
+    return min(MOST_WAITING, int(settings.horizon_lengths[-1]) + 1)
+
+
+def _seasons(settings: Settings) -> dict[str, NDArray[Any]]:
+    T, longest = len(settings.target_fields), max(settings.season_lengths, default=0.0)
+    spacing = longest / MOST_REMEMBERED
+    size = MOST_REMEMBERED
+    if not settings.by_time:
+        spacing = max(1.0, math.ceil(spacing))
+        size = math.ceil(longest / spacing)
+    size = size + 2 if longest else 0
+    return {
+        "season_at": np.zeros(size),
+        "season_values": np.zeros((size, T)),
+        "season_spacing": np.array([spacing]),
+    }

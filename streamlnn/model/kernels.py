@@ -1,0 +1,960 @@
+"""The compiled inner loops, and nothing else.
+
+Every compiled function of the package is in this one file, because numba's cache does not notice
+a change in a file that the changed function's caller lives in. The classes beside it own the
+arrays and say what they mean; `Forecaster` says how the parts play together.
+
+`run` is the only door that the forecaster uses: one record and a whole recording go through the
+same machine code, so their numbers agree bit for bit. Sums may be reordered and fused
+(`reassoc`, `contract`) where that lets them use vector instructions, and nowhere else; the other
+liberties of fast maths cost accuracy here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_PLAIN = {"cache": True, "nogil": True, "error_model": "numpy"}
+_FUSED = {**_PLAIN, "fastmath": {"reassoc", "contract"}}
+
+LAGS = 24
+"""Past values of its own that the autoregressive expert of a target looks at."""
+
+REFRESH_EVERY = 4
+"""Samples from one ridge refresh to the next."""
+
+GAP = 3.0
+"""A silence longer than so many usual steps is a gap."""
+
+WARM_AFTER = 32
+"""Records, and scored forecasts of the shortest horizon, before a model counts as warm."""
+
+LARGEST = 1e300
+"""A greater magnitude counts as missing: differences of two such values would overflow."""
+
+NO_ANSWER = np.nan
+
+# State.scales, per field: see scaling.py
+MEAN, SPREAD, STEP, BIGGEST_SPREAD, BIGGEST_STEP, LOW, HIGH, SEEN, STEPS, FRESH = range(10)
+
+# State.counts
+SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL = range(6)
+
+# State.clock, float64: coordinates are seconds, or record numbers for a stream by sample
+LAST, CADENCE, FIXED_CADENCE, BEFORE = range(4)
+
+# counts[ARRIVAL]: what was odd about the time of the newest record
+REGULAR, AFTER_GAP, CLOCK_SET_BACK = range(3)
+
+# State.experts' last axis
+PERSISTENCE, AUTOREGRESSION, RESERVOIR, FIRST_SEASON = range(4)
+
+# State.scores, per target and horizon
+SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(5)
+
+# State.monitor, per target: see monitor.py
+(
+    ERRORS,
+    SIZE,
+    Q90,
+    Q99,
+    PEAK,
+    FAST,
+    SLOW,
+    SLOW_SQUARE,
+    SCORE,
+    SIGN,
+    ACTIVE,
+    CALM,
+    REST,
+    SINCE_SEQ,
+    SINCE_TIME,
+    DRIFTING,
+    DRIFT_SEQ,
+    DRIFT_TIME,
+    ANOMALY_TOLD,
+    DRIFT_TOLD,
+    LATEST,
+) = range(21)
+NOTHING, STARTED, ENDED = range(3)
+
+MEMORIES = np.array([0.99, 0.998, 0.9995])
+"""How much of a squared loss is kept from one record to the next, one mixture for each."""
+TOP_MEMORY = 0.998
+POWER = 8.0
+
+TRACKER_RATES = np.array([0.01, 0.03, 0.1, 0.01, 0.01])
+"""Learning rates of the quantile trackers; the last two ride on a running mean of the scores."""
+MEAN_RATES = np.array([0.0, 0.0, 0.0, 1.0 / 50.0, 1.0 / 150.0])
+
+
+class State(NamedTuple):
+    """All that a forecaster knows, as plain arrays.
+
+    F fields, T targets, H horizons, M features, A = 1 + LAGS autoregressive features, E experts,
+    G mixtures, Q trackers, C slots for forecasts not yet settled. `f` marks arrays of the model's
+    dtype; the others are float64 or int64.
+    """
+
+    # fixed by the settings
+    by_time: NDArray[Any]  # (1,) bool: horizons and seasons are seconds
+    horizons: NDArray[Any]  # (H,)
+    seasons: NDArray[Any]  # (S,)
+    targets: NDArray[Any]  # (T,) indices of fields
+    alpha: NDArray[Any]  # (1,) share of values allowed outside the band
+    readout_settings: NDArray[Any]  # (2, 2) forgetting and ridge: reservoir, autoregression
+    taps: NDArray[Any]  # (units, fan_in) int64: which unit each connection comes from
+    W: NDArray[Any]  # f (units, fan_in)
+    W_in: NDArray[Any]  # f (units, F)
+    bias: NDArray[Any]  # f (units,)
+    tau: NDArray[Any]  # f (units,) in usual steps
+    V: NDArray[Any]  # f (units, F * lags)
+    V_bias: NDArray[Any]  # f (units,)
+    # learned
+    counts: NDArray[Any]
+    clock: NDArray[Any]
+    gaps: NDArray[Any]  # (32,) the latest elapsed times
+    scales: NDArray[Any]  # (F, 10)
+    history: NDArray[Any]  # (F, LAGS) newest first, missing values filled in
+    before: NDArray[Any]  # (T,) the record before the newest, NaN where missing
+    x: NDArray[Any]  # f (units,) reservoir
+    features: NDArray[Any]  # f (M,)
+    own: NDArray[Any]  # f (T, A)
+    U: NDArray[Any]  # f (M (M - 1) / 2,)
+    D: NDArray[Any]  # f (M,)
+    weights: NDArray[Any]  # f (T, H, M)
+    own_U: NDArray[Any]  # f (T, A (A - 1) / 2)
+    own_D: NDArray[Any]  # f (T, A)
+    own_weights: NDArray[Any]  # f (T, H, A)
+    losses: NDArray[Any]  # (T, H, G, E)
+    top_losses: NDArray[Any]  # (T, H, G)
+    log_q: NDArray[Any]  # (T, H, Q)
+    band_means: NDArray[Any]  # (T, H, Q)
+    band_losses: NDArray[Any]  # (T, H, Q)
+    scores: NDArray[Any]  # (T, H, 5)
+    monitor: NDArray[Any]  # (T, 21)
+    forecast: NDArray[Any]  # (3, H, T) yhat, lower, upper
+    # forecasts that wait for their targets
+    due: NDArray[Any]  # (H,) int64: the oldest forecast not settled, counted from the first ever
+    stride: NDArray[Any]  # (H,) int64: of so many records, one is learned from
+    waiting_at: NDArray[Any]  # (C,) coordinate of issue
+    waiting_seq: NDArray[Any]  # (C,) int64
+    waiting_base: NDArray[Any]  # (C, T, 2) last value and scale at issue
+    waiting_experts: NDArray[Any]  # (C, T, H, 1 + G + E) forecast, mixtures, experts
+    waiting_bands: NDArray[Any]  # (C, T, H, 1 + Q) half width, trackers, in scales
+    waiting_x: NDArray[Any]  # f (C, M)
+    waiting_gain: NDArray[Any]  # f (C, M)
+    waiting_own: NDArray[Any]  # f (C, T, A)
+    waiting_own_gain: NDArray[Any]  # f (C, T, A)
+    refresh_gain: NDArray[Any]  # f (C / 4 + 2, M)
+    refresh_own_gain: NDArray[Any]  # f (C / 4 + 2, T, A)
+    # past values for the seasonal experts
+    season_at: NDArray[Any]  # (K,)
+    season_values: NDArray[Any]  # (K, T)
+    season_spacing: NDArray[Any]  # (1,)
+
+
+# ---------------------------------------------------------------------------------------- readout
+
+
+@njit(**_FUSED)
+def dot(a, b):
+    total = a.dtype.type(0)
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(**_FUSED)
+def add_scaled(y, a, x):
+    for i in range(y.size):
+        y[i] += a * x[i]
+
+
+@njit(**_FUSED)
+def _sweep(column, gain, p, g):
+    for i in range(column.size):
+        u = column[i]
+        column[i] = u + gain[i] * p
+        gain[i] += u * g
+
+
+@njit(**_PLAIN)
+def _absorb_column(column, gain, D, j, f, alpha, forgetting):
+    g = D[j] * f
+    grown = alpha + f * g
+    _sweep(column, gain[:j], -f / alpha, g)
+    gain[j] = g
+    D[j] *= alpha / (grown * forgetting)
+    return grown
+
+
+@njit(**_PLAIN)
+def _divide(gain, alpha):
+    for j in range(gain.size):
+        gain[j] /= alpha
+
+
+@njit(**_PLAIN)
+def absorb(U, D, x, forgetting, gain):
+    """Take features x into the covariance U D U' and leave the gain they earn in `gain`."""
+    lam = D.dtype.type(forgetting)
+    alpha = lam
+    for j in range(D.size):
+        column = U[j * (j - 1) // 2 : j * (j + 1) // 2]
+        f = x[j] + dot(column, x)
+        alpha = _absorb_column(column, gain, D, j, f, alpha, lam)
+    _divide(gain, alpha)
+
+
+@njit(**_PLAIN)
+def refresh(U, D, unit, weight, gain):
+    """Absorb one pseudo-observation of the prior: weight `unit` is 0, with `weight`."""
+    one = D.dtype.type(1)
+    alpha = D.dtype.type(1.0 / weight)
+    gain[:] = 0
+    for j in range(unit, D.size):
+        column = U[j * (j - 1) // 2 : j * (j + 1) // 2]
+        f = one if j == unit else column[unit]
+        alpha = _absorb_column(column, gain, D, j, f, alpha, one)
+    _divide(gain, alpha)
+
+
+@njit(**_PLAIN)
+def refresh_weight(forgetting, ridge, features):
+    return ridge * (1.0 - forgetting) * features * REFRESH_EVERY
+
+
+@njit(**_PLAIN)
+def correct(weights, x, gain, target, repeats):
+    """Learn one target with the gain its features earned; return the error made before.
+
+    `repeats` is how many records this one stands for: the gain of an observation of that weight.
+    """
+    error = weights.dtype.type(target) - dot(weights, x)
+    share = gain.dtype.type(1)
+    if repeats > 1:
+        share = gain.dtype.type(repeats / (1.0 + (repeats - 1) * dot(x, gain)))
+    add_scaled(weights, share * error, gain)
+    return error
+
+
+@njit(**_PLAIN)
+def relax(weights, unit, gain):
+    """Pull the weights towards the prior with the gain of a refresh of `unit`."""
+    add_scaled(weights, -weights[unit], gain)
+
+
+# ---------------------------------------------------------------------------------------- scaling
+
+
+@njit(**_PLAIN)
+def _running(size, deviation, count):
+    """Running root mean square that at most grows by sqrt(2) a step, once it is something."""
+    rate = max(1.0 / count, 0.001)
+    limit = size / np.sqrt(rate)
+    if count > 8 and size > 0.0:
+        deviation = min(max(deviation, -limit), limit)
+    return np.hypot(np.sqrt(1.0 - rate) * size, np.sqrt(rate) * deviation)
+
+
+@njit(**_PLAIN)
+def _floored(size, biggest):
+    return max(size, 1e-6 * biggest)
+
+
+@njit(**_PLAIN)
+def update_scale(scale, value, last):
+    """Let the running location and scales of one field see an observed value."""
+    first = scale[SEEN] == 0.0
+    scale[SEEN] += 1.0
+    scale[MEAN] = value if first else scale[MEAN]
+    scale[LOW] = value if first else min(scale[LOW], value)
+    scale[HIGH] = value if first else max(scale[HIGH], value)
+    scale[MEAN] += (value - scale[MEAN]) * max(1.0 / scale[SEEN], 0.001)
+    spread = _running(scale[SPREAD], value - scale[MEAN], scale[SEEN])
+    scale[BIGGEST_SPREAD] = max(scale[BIGGEST_SPREAD], spread)
+    scale[SPREAD] = _floored(spread, scale[BIGGEST_SPREAD])
+    if scale[FRESH] > 0.0:
+        scale[STEPS] += 1.0
+        step = _running(scale[STEP], value - last, scale[STEPS])
+        scale[BIGGEST_STEP] = max(scale[BIGGEST_STEP], step)
+        scale[STEP] = _floored(step, scale[BIGGEST_STEP])
+
+
+@njit(**_PLAIN)
+def step_scale(scale):
+    """Root mean square of the change from one record to the next; 1 while nothing ever changed."""
+    return scale[STEP] if scale[STEP] > 0.0 else 1.0
+
+
+@njit(**_PLAIN)
+def level(scale, value):
+    """Standardised value, within +-5."""
+    if scale[SPREAD] == 0.0:
+        return 0.0
+    return min(max((value - scale[MEAN]) / scale[SPREAD], -5.0), 5.0)
+
+
+# ------------------------------------------------------------------------------------------- time
+
+
+@njit(**_PLAIN)
+def _learn_cadence(s, elapsed):
+    n = s.counts[GAPS]
+    s.gaps[n % s.gaps.size] = elapsed
+    s.counts[GAPS] = n + 1
+    if s.clock[FIXED_CADENCE] == 0.0 and (n < s.gaps.size or n % s.gaps.size == 0):
+        s.clock[CADENCE] = np.median(s.gaps[: min(n + 1, s.gaps.size)])
+
+
+@njit(**_PLAIN)
+def _forget_time(s):
+    if s.by_time[0]:
+        s.due[:] = s.counts[PUSHED]
+        s.counts[SEASON_PUSHED] = 0
+
+
+@njit(**_PLAIN)
+def _take_time(s, time):
+    """Return the elapsed time in usual steps, and mark what is odd about it."""
+    last, cadence = s.clock[LAST], s.clock[CADENCE]
+    s.counts[ARRIVAL] = REGULAR
+    s.clock[LAST] = time
+    if np.isnan(time) or np.isnan(last):
+        return 1.0
+    if time <= last:
+        s.counts[ARRIVAL] = CLOCK_SET_BACK
+        _forget_time(s)
+        return 1.0
+    steps = min((time - last) / cadence, 1e6) if cadence > 0.0 else 1.0
+    known = s.counts[GAPS] >= 8 or s.clock[FIXED_CADENCE] > 0.0
+    if known and steps > GAP:
+        s.counts[ARRIVAL] = AFTER_GAP
+    _learn_cadence(s, time - last)
+    return steps
+
+
+# ---------------------------------------------------------------------------------------- filling
+
+
+@njit(**_PLAIN)
+def _target_of(s, field):
+    for t in range(s.targets.size):
+        if s.targets[t] == field:
+            return t
+    return -1
+
+
+@njit(**_PLAIN)
+def _filled(s, field, steps):
+    """What stands in for a missing value: a straight line towards the shortest forecast."""
+    last = s.history[field, 0]
+    t = _target_of(s, field)
+    if t < 0 or np.isnan(s.forecast[0, 0, t]):
+        return last
+    usual = s.clock[CADENCE] if s.by_time[0] else 1.0
+    share = min(1.0, steps * usual / s.horizons[0]) if usual > 0.0 else 1.0
+    return last + share * (s.forecast[0, 0, t] - last)
+
+
+@njit(**_PLAIN)
+def _take_value(s, field, value, steps):
+    scale = s.scales[field]
+    seen = abs(value) <= LARGEST
+    if scale[SEEN] == 0.0:
+        s.history[field, :] = value if seen else 0.0
+    now = value if seen else _filled(s, field, steps)
+    if seen:
+        update_scale(scale, value, s.history[field, 0])
+    scale[FRESH] = 1.0 if seen else 0.0
+    for k in range(LAGS - 1, 0, -1):
+        s.history[field, k] = s.history[field, k - 1]
+    s.history[field, 0] = now
+
+
+# --------------------------------------------------------------------------------------- features
+
+
+@njit(**_PLAIN)
+def leak(x, drive, tau, dt):
+    """Let leaky units follow their drive over dt usual steps: exact, the drive held constant."""
+    for i in range(x.size):
+        x[i] += x.dtype.type(1.0 - np.exp(-dt / tau[i])) * (drive[i] - x[i])
+
+
+@njit(**_PLAIN)
+def reservoir_drive(x, u, taps, W, W_in, bias, drive):
+    for i in range(x.size):
+        total = bias[i] + dot(W_in[i], u)
+        for k in range(taps.shape[1]):
+            total += W[i, k] * x[taps[i, k]]
+        drive[i] = np.tanh(total)
+
+
+@njit(**_PLAIN)
+def lag_units(window, V, bias, out):
+    for i in range(out.size):
+        out[i] = np.tanh(bias[i] + dot(V[i], window))
+
+
+@njit(**_PLAIN)
+def _lags_into(out, scale, history, lags):
+    """One field's level and its latest changes, in scales."""
+    out[0] = level(scale, history[0])
+    size = step_scale(scale)
+    for k in range(1, lags):
+        change = (history[k - 1] - history[k]) / size
+        out[k] = min(max(change, -32.0), 32.0)
+
+
+@njit(**_PLAIN)
+def _make_features(s, steps):
+    fields, units = s.history.shape[0], s.x.size
+    lags = s.V.shape[1] // fields
+    s.features[0] = 1
+    window = np.empty(fields * lags, s.features.dtype)
+    u = np.empty(fields, s.features.dtype)
+    for i in range(fields):
+        _lags_into(s.features[1 + i * lags :], s.scales[i], s.history[i], lags)
+        u[i] = level(s.scales[i], s.history[i, 0])
+        for k in range(lags):
+            window[i * lags + k] = level(s.scales[i], s.history[i, k])
+    end = 1 + fields * lags
+    drive = np.empty(units, s.x.dtype)
+    reservoir_drive(s.x, u, s.taps, s.W, s.W_in, s.bias, drive)
+    leak(s.x, drive, s.tau, steps)
+    lag_units(window, s.V, s.V_bias, s.features[end : end + units])
+    s.features[end + units :] = s.x
+
+
+@njit(**_PLAIN)
+def _make_own_features(s):
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        s.own[t, 0] = 1
+        _lags_into(s.own[t, 1:], s.scales[field], s.history[field], LAGS)
+
+
+# ---------------------------------------------------------------------------------------- seasons
+
+
+@njit(**_PLAIN)
+def _remember(s, at):
+    """Keep the newest values for later seasons, unless the last kept are near enough."""
+    n, size = s.counts[SEASON_PUSHED], s.season_at.size
+    if size == 0 or (n > 0 and at < s.season_at[(n - 1) % size] + s.season_spacing[0]):
+        return
+    s.season_at[n % size] = at
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        fresh = s.scales[field, FRESH] > 0.0
+        s.season_values[n % size, t] = s.history[field, 0] if fresh else np.nan
+    s.counts[SEASON_PUSHED] = n + 1
+
+
+@njit(**_PLAIN)
+def _find(s, at):
+    """The first kept record at or after `at`, counted from the first ever kept."""
+    size = s.season_at.size
+    high = s.counts[SEASON_PUSHED]
+    low = max(0, high - size)
+    while low < high:
+        middle = (low + high) // 2
+        if s.season_at[middle % size] < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(**_PLAIN)
+def _past_value(s, at, t, widest):
+    """Target t at coordinate `at`, between the kept records around it; NaN when unknown."""
+    size, n = s.season_at.size, s.counts[SEASON_PUSHED]
+    right = _find(s, at)
+    if right < n and s.season_at[right % size] - at < 1e-6 * widest:
+        return s.season_values[right % size, t]
+    if right == n and n > 0:
+        return s.history[s.targets[t], 0]
+    if right == max(0, n - size):
+        return NO_ANSWER
+    a, b = (right - 1) % size, right % size
+    width = s.season_at[b] - s.season_at[a]
+    if width > widest:
+        return NO_ANSWER
+    share = (at - s.season_at[a]) / width
+    return s.season_values[a, t] + share * (s.season_values[b, t] - s.season_values[a, t])
+
+
+@njit(**_PLAIN)
+def _seasonal(s, at, t, h, season):
+    """The newest known value a whole number of seasons before the time that is forecast."""
+    ahead = s.horizons[h]
+    usual = s.clock[CADENCE] if s.by_time[0] else 1.0
+    back = season * np.ceil(ahead / season - 1e-9)
+    return _past_value(s, at + ahead - back, t, GAP * max(usual, s.season_spacing[0]))
+
+
+# --------------------------------------------------------------------------------------- mixture
+
+
+@njit(**_PLAIN)
+def power_weights(losses, out):
+    """Weights proportional to loss ** -POWER, by logarithms; equal while no loss is known."""
+    best = np.inf
+    for k in range(losses.size):
+        best = min(best, losses[k])
+    best = max(best, 1e-24)
+    total = 0.0
+    for k in range(losses.size):
+        out[k] = np.exp(-POWER * np.log(max(losses[k], 1e-24) / best))
+        total += out[k]
+    for k in range(losses.size):
+        out[k] /= total
+
+
+@njit(**_PLAIN)
+def _mixed(losses, values, weights):
+    """Weighted mean, taken around the first value so that equal values stay what they are."""
+    power_weights(losses, weights)
+    shift = 0.0
+    for k in range(values.size):
+        shift += weights[k] * (values[k] - values[0])
+    return values[0] + shift
+
+
+@njit(**_PLAIN)
+def discount(losses, values, y, size, limit, memory):
+    """Let every forecaster's discounted squared loss see its error, in scales, within +-limit."""
+    for k in range(values.size):
+        error = min(max((y - values[k]) / size, -limit), limit)
+        losses[k] = memory * losses[k] + error * error
+
+
+# -------------------------------------------------------------------------------------- intervals
+
+
+@njit(**_PLAIN)
+def _tracker(log_q, means, k):
+    if MEAN_RATES[k] == 0.0:
+        return max(np.exp(log_q[k]), 1e-6)
+    return max(means[k] * np.exp(log_q[k]), 1e-6)
+
+
+@njit(**_PLAIN)
+def band(log_q, means, losses, out):
+    """Half width in scales, and each tracker's own behind it, into `out`."""
+    best = np.inf
+    for k in range(losses.size):
+        out[1 + k] = _tracker(log_q, means, k)
+        best = min(best, losses[k])
+    best = max(best, 1e-24)
+    total, mean = 0.0, 0.0
+    for k in range(losses.size):
+        weight = (max(losses[k], 1e-24) / best) ** -4.0
+        total += weight
+        mean += weight * np.log(out[1 + k])
+    out[0] = np.exp(mean / total)
+
+
+@njit(**_PLAIN)
+def track(log_q, means, losses, issued, score, alpha, count):
+    """Learn from one absolute error in scales and the half widths that were issued for it."""
+    for k in range(losses.size):
+        q = issued[1 + k]
+        above = 1.0 if score > q else 0.0
+        losses[k] = 0.99 * losses[k] + (score - q) * (above - alpha)
+        if count == 0.0:
+            log_q[k] = np.log(max(score, 1e-3)) if MEAN_RATES[k] == 0.0 else 0.7
+            means[k] = score
+            continue
+        means[k] += max(1.0 / (count + 1.0), MEAN_RATES[k]) * (score - means[k])
+        rate = max(TRACKER_RATES[k], 1.0 / (count + 10.0))
+        log_q[k] = min(max(log_q[k] + rate * (above - alpha), -14.0), 50.0)
+
+
+# ---------------------------------------------------------------------------------------- monitor
+
+
+@njit(**_PLAIN)
+def tail(m, size):
+    """How often an error is at least so big: linear below the 90 % quantile, a power above."""
+    q90 = max(m[Q90], 1e-9)
+    if size <= q90:
+        return 1.0 - 0.9 * size / q90
+    steepness = 2.302585 / np.log(max(m[Q99] / q90, 1.3))
+    return 0.1 * (size / q90) ** -steepness
+
+
+@njit(**_PLAIN)
+def _learn_tail(m, size):
+    n = m[ERRORS]
+    m[ERRORS] = n + 1.0
+    if n == 0.0:
+        m[Q90], m[Q99], m[PEAK] = 1.7, 2.6, 2.6
+    fast, slow = max(0.02, 1.0 / (n + 10.0)), max(0.05, 2.0 / (n + 10.0))
+    m[Q90] *= np.exp(fast * ((1.0 if size > m[Q90] else 0.0) - 0.1))
+    m[Q99] *= np.exp(slow * ((1.0 if size > m[Q99] else 0.0) - 0.01))
+    m[Q90] = max(m[Q90], 0.1)
+    m[Q99] = max(m[Q99], 1.3 * m[Q90])
+    m[PEAK] = max(m[PEAK] * (1.0 - 1.0 / 2000.0), min(size, 2.0 * m[PEAK]), m[Q99])
+
+
+@njit(**_PLAIN)
+def _watch_anomaly(m, size, sign, p, seq, time, quiet):
+    m[ANOMALY_TOLD] = NOTHING
+    m[REST] = max(0.0, m[REST] - 1.0)
+    if m[ACTIVE] > 0.0:
+        m[CALM] = m[CALM] + 1.0 if p > 0.05 else 0.0
+        if m[CALM] >= 8.0 or seq - m[SINCE_SEQ] >= 128.0:
+            m[ACTIVE], m[SIGN], m[REST], m[ANOMALY_TOLD] = 0.0, 0.0, 64.0, ENDED
+    elif not quiet and p < 1e-4 and size > 1.2 * m[PEAK] and m[REST] == 0.0:
+        m[ACTIVE], m[SIGN], m[CALM], m[ANOMALY_TOLD] = 1.0, sign, 0.0, STARTED
+        m[SINCE_SEQ], m[SINCE_TIME] = seq, time
+
+
+@njit(**_PLAIN)
+def _watch_drift(m, size, seq, time, quiet):
+    """Compare the latest errors with the usual ones."""
+    n = m[ERRORS]
+    v = min(size, 5.0)
+    m[DRIFT_TOLD] = NOTHING
+    m[FAST] += max(1.0 / n, 1.0 / 64.0) * (v - m[FAST])
+    m[SLOW] += max(1.0 / n, 0.001) * (v - m[SLOW])
+    m[SLOW_SQUARE] += max(1.0 / n, 0.001) * (v * v - m[SLOW_SQUARE])
+    spread = np.sqrt(max(m[SLOW_SQUARE] - m[SLOW] * m[SLOW], 1e-12) / 127.0)
+    if m[DRIFTING] > 0.0:
+        if m[FAST] < 1.3 * m[SLOW] or seq - m[DRIFT_SEQ] >= 2000.0:
+            m[DRIFTING], m[DRIFT_TOLD] = 0.0, ENDED
+    elif not quiet and n > 200.0 and m[FAST] > m[SLOW] + 6.0 * spread and m[FAST] > 2.0 * m[SLOW]:
+        m[DRIFTING], m[DRIFT_TOLD] = 1.0, STARTED
+        m[DRIFT_SEQ], m[DRIFT_TIME] = seq, time
+
+
+@njit(**_PLAIN)
+def watch(m, error, seq, time, quiet):
+    """Judge one error of the shortest horizon, in scales; `quiet` while nothing may begin."""
+    usual = m[SIZE] if m[SIZE] > 0.0 else abs(error)
+    size = abs(error) / max(usual, 0.05)
+    p = tail(m, size) if m[ERRORS] > 0.0 else 1.0
+    m[SCORE] = 1.0 - p
+    _watch_anomaly(m, size, np.sign(error), p, seq, time, quiet)
+    _learn_tail(m, size)
+    _watch_drift(m, size, seq, time, quiet)
+    rate = max(1.0 / m[ERRORS], 0.002)
+    m[SIZE] += rate * (min(abs(error), 5.0 * max(usual, 0.05)) - m[SIZE])
+
+
+# --------------------------------------------------------------------------------------- settling
+
+
+@njit(**_PLAIN)
+def _learn(s, slot, t, h, y):
+    """Teach both readouts the change from the time of issue, freed of wild outliers."""
+    base, size = s.waiting_base[slot, t, 0], s.waiting_base[slot, t, 1]
+    usual = s.scores[t, h, CHANGE]
+    limit = min(8.0 * max(1.0, usual), 1e6)
+    change = min(max((y - base) / size, -limit), limit)
+    rate = max(1.0 / (s.scores[t, h, SCORED] + 1.0), 0.001)
+    s.scores[t, h, CHANGE] = np.sqrt(usual * usual + rate * (change * change - usual * usual))
+    repeats = s.stride[h]
+    correct(s.weights[t, h], s.waiting_x[slot], s.waiting_gain[slot], change, repeats)
+    own_gain = s.waiting_own_gain[slot, t]
+    correct(s.own_weights[t, h], s.waiting_own[slot, t], own_gain, change, repeats)
+    return limit
+
+
+@njit(**_PLAIN)
+def _score(s, slot, t, h, y, half):
+    """Let the running scores see the forecast as it was issued."""
+    scores = s.scores[t, h]
+    yhat = s.waiting_experts[slot, t, h, 0]
+    rate = max(1.0 / (scores[SCORED] + 1.0), 0.002)
+    inside = 1.0 if abs(y - yhat) <= half else 0.0
+    scores[COVERAGE] += rate * (inside - scores[COVERAGE])
+    scores[ERROR] += rate * (abs(y - yhat) - scores[ERROR])
+    scores[NAIVE_ERROR] += rate * (abs(y - s.waiting_base[slot, t, 0]) - scores[NAIVE_ERROR])
+    scores[SCORED] += 1.0
+
+
+@njit(**_PLAIN)
+def _settle_target(s, slot, t, h, y):
+    issued = s.waiting_experts[slot, t, h]
+    bands = s.waiting_bands[slot, t, h]
+    mixtures = MEMORIES.size
+    size = max(s.waiting_base[slot, t, 1], step_scale(s.scales[s.targets[t]]))
+    limit = _learn(s, slot, t, h, y)
+    for g in range(mixtures):
+        discount(s.losses[t, h, g], issued[1 + mixtures :], y, size, limit, MEMORIES[g])
+    discount(s.top_losses[t, h], issued[1 : 1 + mixtures], y, size, limit, TOP_MEMORY)
+    score = min(abs(y - issued[0]) / size, 1e6)
+    count = s.scores[t, h, SCORED]
+    track(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands, score, s.alpha[0], count)
+    _score(s, slot, t, h, y, bands[0] * s.waiting_base[slot, t, 1])
+    if h == 0:
+        s.monitor[t, LATEST] = (y - issued[0]) / size
+
+
+@njit(**_PLAIN)
+def _relax_all(s, slot, h):
+    seq = s.waiting_seq[slot]
+    if seq % REFRESH_EVERY != 0 or s.stride[h] > 1:
+        return
+    turn = seq // REFRESH_EVERY
+    row = turn % s.refresh_gain.shape[0]
+    for t in range(s.targets.size):
+        relax(s.weights[t, h], turn % s.D.size, s.refresh_gain[row])
+        relax(s.own_weights[t, h], turn % s.own_D.shape[1], s.refresh_own_gain[row, t])
+
+
+@njit(**_PLAIN)
+def _arrived(s, t, due, now, bridged):
+    """Target t at coordinate `due`, between the newest record and the one before it."""
+    field = s.targets[t]
+    y = s.history[field, 0] if s.scales[field, FRESH] > 0.0 else np.nan
+    if not s.by_time[0] or now - due <= 1e-3 * s.clock[CADENCE]:
+        return y
+    if not bridged:
+        return NO_ANSWER
+    share = (due - s.clock[BEFORE]) / (now - s.clock[BEFORE])
+    return s.before[t] + share * (y - s.before[t])
+
+
+@njit(**_PLAIN)
+def _settle(s, now):
+    """Settle every forecast that has fallen due, oldest first, one horizon after the other."""
+    slots = s.waiting_at.size
+    slack = 1e-3 * s.clock[CADENCE] if s.by_time[0] else 0.0
+    bridged = s.counts[ARRIVAL] == REGULAR
+    for h in range(s.horizons.size):
+        while s.due[h] < s.counts[PUSHED]:
+            slot = s.due[h] % slots
+            due = s.waiting_at[slot] + s.horizons[h]
+            if due > now + slack:
+                break
+            s.due[h] += 1
+            if s.waiting_seq[slot] % s.stride[h] != 0:
+                continue
+            for t in range(s.targets.size):
+                y = _arrived(s, t, due, now, bridged)
+                if not np.isnan(y) and not np.isnan(s.waiting_base[slot, t, 0]):
+                    _settle_target(s, slot, t, h, y)
+            _relax_all(s, slot, h)
+
+
+# ---------------------------------------------------------------------------------------- waiting
+
+
+@njit(**_PLAIN)
+def _wanted(s, ordinal):
+    seq = s.waiting_seq[ordinal % s.waiting_at.size]
+    for h in range(s.horizons.size):
+        if s.due[h] <= ordinal and seq % s.stride[h] == 0:
+            return True
+    return False
+
+
+@njit(**_PLAIN)
+def _move(s, a, b):
+    s.waiting_at[b] = s.waiting_at[a]
+    s.waiting_seq[b] = s.waiting_seq[a]
+    s.waiting_base[b] = s.waiting_base[a]
+    s.waiting_experts[b] = s.waiting_experts[a]
+    s.waiting_bands[b] = s.waiting_bands[a]
+    s.waiting_x[b] = s.waiting_x[a]
+    s.waiting_gain[b] = s.waiting_gain[a]
+    s.waiting_own[b] = s.waiting_own[a]
+    s.waiting_own_gain[b] = s.waiting_own_gain[a]
+
+
+@njit(**_PLAIN)
+def _compact(s):
+    """Drop the waiting forecasts that no horizon wants; the rest keep their order."""
+    slots, first = s.waiting_at.size, s.due.min()
+    kept = first
+    due = s.due.copy()
+    for ordinal in range(first, s.counts[PUSHED]):
+        for h in range(due.size):
+            if s.due[h] == ordinal:
+                due[h] = kept
+        if _wanted(s, ordinal):
+            _move(s, ordinal % slots, kept % slots)
+            kept += 1
+    for h in range(due.size):
+        if s.due[h] == s.counts[PUSHED]:
+            due[h] = kept
+    s.due[:] = due
+    s.counts[THINNED] += s.counts[PUSHED] - kept
+    s.counts[PUSHED] = kept
+
+
+@njit(**_PLAIN)
+def _busiest(s):
+    """The horizon that the most waiting forecasts are kept for; of equals, the longest."""
+    best, most = 0, -1
+    for h in range(s.horizons.size):
+        load = 0
+        for ordinal in range(s.due[h], s.counts[PUSHED]):
+            load += s.waiting_seq[ordinal % s.waiting_at.size] % s.stride[h] == 0
+        if load >= most:
+            best, most = h, load
+    return best
+
+
+@njit(**_PLAIN)
+def _thin(s):
+    """Make room; where that takes it, a horizon learns from half as many records from now on."""
+    slots = s.waiting_at.size
+    _compact(s)
+    while s.counts[PUSHED] - s.due.min() > slots - slots // 4:
+        s.stride[_busiest(s)] *= 2
+        _compact(s)
+
+
+# ------------------------------------------------------------------------------------- forecasting
+
+
+@njit(**_PLAIN)
+def _bounded(s, field, value):
+    """An expert's answer, kept near the range seen; the last value when it is not a number."""
+    half = (s.scales[field, HIGH] - s.scales[field, LOW]) / 2.0
+    low, high = s.scales[field, LOW] - half, s.scales[field, HIGH] + half
+    value = value if np.isfinite(value) else s.history[field, 0]
+    return min(max(value, low), high)
+
+
+@njit(**_PLAIN)
+def _ask_experts(s, at, t, h, answers):
+    field = s.targets[t]
+    last, size = s.history[field, 0], step_scale(s.scales[field])
+    answers[PERSISTENCE] = last
+    answers[AUTOREGRESSION] = last + size * dot(s.own_weights[t, h], s.own[t])
+    answers[RESERVOIR] = last + size * dot(s.weights[t, h], s.features)
+    for k in range(s.seasons.size):
+        answers[FIRST_SEASON + k] = _seasonal(s, at, t, h, s.seasons[k])
+    for k in range(answers.size):
+        answers[k] = _bounded(s, field, answers[k])
+
+
+@njit(**_PLAIN)
+def _forecast_one(s, at, slot, t, h, weights):
+    field, mixtures = s.targets[t], MEMORIES.size
+    issued = s.waiting_experts[slot, t, h]
+    _ask_experts(s, at, t, h, issued[1 + mixtures :])
+    for g in range(mixtures):
+        issued[1 + g] = _mixed(s.losses[t, h, g], issued[1 + mixtures :], weights)
+    issued[0] = _mixed(s.top_losses[t, h], issued[1 : 1 + mixtures], weights)
+    bands = s.waiting_bands[slot, t, h]
+    band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
+    half = bands[0] * step_scale(s.scales[field])
+    if s.scales[field, SEEN] == 0.0:
+        issued[0] = np.nan
+    s.forecast[0, h, t] = issued[0]
+    s.forecast[1, h, t] = issued[0] - half
+    s.forecast[2, h, t] = issued[0] + half
+
+
+@njit(**_PLAIN)
+def _issue(s, at):
+    """Forecast every target and horizon, and let the forecasts wait for their values."""
+    slots = s.waiting_at.size
+    if s.counts[PUSHED] - s.due.min() >= slots:
+        _thin(s)
+    slot = s.counts[PUSHED] % slots
+    s.waiting_at[slot], s.waiting_seq[slot] = at, s.counts[SEQ]
+    weights = np.empty(s.waiting_experts.shape[3])
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        seen = s.scales[field, SEEN] > 0.0
+        s.waiting_base[slot, t, 0] = s.history[field, 0] if seen else np.nan
+        s.waiting_base[slot, t, 1] = step_scale(s.scales[field])
+        for h in range(s.horizons.size):
+            _forecast_one(s, at, slot, t, h, weights)
+    s.counts[PUSHED] += 1
+    return slot
+
+
+@njit(**_PLAIN)
+def _absorb_all(s, slot):
+    """Take the newest features into the covariances; their gains wait beside them."""
+    s.waiting_x[slot] = s.features
+    absorb(s.U, s.D, s.features, s.readout_settings[0, 0], s.waiting_gain[slot])
+    for t in range(s.targets.size):
+        s.waiting_own[slot, t] = s.own[t]
+        gain = s.waiting_own_gain[slot, t]
+        absorb(s.own_U[t], s.own_D[t], s.own[t], s.readout_settings[1, 0], gain)
+
+
+@njit(**_PLAIN)
+def _refresh_all(s):
+    if s.counts[SEQ] % REFRESH_EVERY != 0:
+        return
+    turn = s.counts[SEQ] // REFRESH_EVERY
+    row = turn % s.refresh_gain.shape[0]
+    forgetting, ridge = s.readout_settings[0]
+    weight = refresh_weight(forgetting, ridge, s.D.size)
+    refresh(s.U, s.D, turn % s.D.size, weight, s.refresh_gain[row])
+    forgetting, ridge = s.readout_settings[1]
+    size = s.own_D.shape[1]
+    weight = refresh_weight(forgetting, ridge, size)
+    for t in range(s.targets.size):
+        refresh(s.own_U[t], s.own_D[t], turn % size, weight, s.refresh_own_gain[row, t])
+
+
+# ----------------------------------------------------------------------------------------- a step
+
+
+@njit(**_PLAIN)
+def _watch_all(s, time):
+    seq = s.counts[SEQ]
+    quiet = s.counts[ARRIVAL] != REGULAR
+    for t in range(s.targets.size):
+        m = s.monitor[t]
+        m[ANOMALY_TOLD], m[DRIFT_TOLD], m[SCORE] = NOTHING, NOTHING, 0.0
+        if not np.isnan(m[LATEST]):
+            young = s.scores[t, 0, SCORED] < 64.0
+            watch(m, m[LATEST], seq, time, quiet or young)
+
+
+@njit(**_PLAIN)
+def _step(s, time, values):
+    s.clock[BEFORE] = s.clock[LAST]
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        fresh = s.scales[field, FRESH] > 0.0
+        s.before[t] = s.history[field, 0] if fresh else np.nan
+    steps = _take_time(s, time)
+    for field in range(values.size):
+        _take_value(s, field, values[field], steps)
+    at = time if s.by_time[0] else float(s.counts[SEQ])
+    s.monitor[:, LATEST] = np.nan
+    _settle(s, at)
+    _watch_all(s, time)
+    _remember(s, at)
+    _make_features(s, steps)
+    _make_own_features(s)
+    slot = _issue(s, at)
+    _absorb_all(s, slot)
+    _refresh_all(s)
+    s.counts[SEQ] += 1
+
+
+@njit(**_PLAIN)
+def run(s, times, values, forecasts, most):
+    """Step through records; return how many, fewer than all when more slots are needed.
+
+    times (n,) seconds or NaN, values (n, F), forecasts (n, 3, H, T) to be filled; `most` is the
+    number of slots beyond which waiting forecasts are thinned instead of given more room.
+    """
+    slots = s.waiting_at.size
+    for i in range(times.size):
+        if s.counts[PUSHED] - s.due.min() >= slots and slots < most:
+            return i
+        _step(s, times[i], values[i])
+        forecasts[i] = s.forecast
+    return times.size

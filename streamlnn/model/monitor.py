@@ -1,0 +1,116 @@
+"""Anomaly and drift: when they begin, when they end, and what to tell about them.
+
+The monitor looks at one number per target and record, the error of the shortest horizon in
+scales, and keeps a few plain numbers per target (`kernels.State.monitor`):
+
+- how often an error so big comes, from running 90 and 99 % quantiles of the errors and a power
+  tail beyond them: the anomaly score is one minus that;
+- an anomaly starts when that share falls below 1e-4 *and* the error exceeds by a fifth a slowly
+  fading maximum of the errors before, so that what keeps happening stops being news; it ends when
+  errors have been usual for 8 records, or after 128: a change of level becomes the new normal;
+  64 records of rest follow;
+- drift starts when the mean error of the latest 64 or so is twice the usual one and 6 standard
+  errors above it, and ends when the two have met again.
+
+Nothing starts while the model is warming or across a gap. The monitor only tells: what it says
+changes nothing in the model, because resetting at detected drift made forecasts worse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamlnn.model import kernels
+from streamlnn.model.kernels import State
+from streamlnn.model.records import Event, EventType, Phase
+
+_PHASES: dict[int, Phase] = {kernels.STARTED: "start", kernels.ENDED: "end"}
+
+
+def events(state: State, forecast_before: np.ndarray | None, time: float | None) -> list[Event]:
+    """Return what the newest record made begin or end.
+
+    `forecast_before` (3, targets) is what had last been forecast for the shortest horizon.
+    """
+    found = _arrival(state, time)
+    told = state.monitor[:, [kernels.ANOMALY_TOLD, kernels.DRIFT_TOLD]]
+    if told.any():
+        for t in range(told.shape[0]):
+            found += _of_target(state, t, forecast_before, time)
+    return found
+
+
+def _arrival(state: State, time: float | None) -> list[Event]:
+    arrival = state.counts[kernels.ARRIVAL]
+    if arrival == kernels.REGULAR:
+        return []
+    seq, before = int(state.counts[kernels.SEQ]) - 1, float(state.clock[kernels.BEFORE])
+    assert time is not None
+    if arrival == kernels.CLOCK_SET_BACK:
+        text = f"The sender's clock was set back by {before - time:.6g} s."
+        return [Event("clock", "start", time, before, seq, "warning", text)]
+    usual = float(state.clock[kernels.CADENCE])
+    text = f"Nothing came for {time - before:.6g} s; a record usually comes every {usual:.4g} s."
+    return [Event("gap", "start", time, before, seq, "info", text)]
+
+
+def _of_target(
+    state: State, t: int, forecast_before: np.ndarray | None, time: float | None
+) -> list[Event]:
+    m, found = state.monitor[t], []
+    if m[kernels.ANOMALY_TOLD]:
+        found.append(_anomaly(state, t, forecast_before, time))
+    if m[kernels.DRIFT_TOLD]:
+        phase = _PHASES[int(m[kernels.DRIFT_TOLD])]
+        text = (
+            "Recent errors are at least twice the usual ones."
+            if phase == "start"
+            else "Errors are back to what has become usual."
+        )
+        since = m[kernels.DRIFT_SEQ], m[kernels.DRIFT_TIME]
+        found.append(_event("drift", phase, t, time, since, text, float("nan")))
+    return found
+
+
+def _anomaly(state: State, t: int, forecast_before: np.ndarray | None, time: float | None) -> Event:
+    m, phase = state.monitor[t], _PHASES[int(state.monitor[t, kernels.ANOMALY_TOLD])]
+    y = float(state.history[state.targets[t], 0])
+    nothing = np.full(3, np.nan)
+    yhat, lower, upper = nothing if forecast_before is None else forecast_before[:, t]
+    side = "above" if m[kernels.LATEST] > 0 else "below"
+    text = (
+        f"The value {y:.6g} is far {side} what was forecast."
+        if phase == "start"
+        else f"At {y:.6g} the values are as forecast again, or have become the new normal."
+    )
+    since = m[kernels.SINCE_SEQ], m[kernels.SINCE_TIME]
+    score = float(m[kernels.SCORE])
+    return _event("anomaly", phase, t, time, since, text, score, (y, yhat, lower, upper))
+
+
+def _event(
+    kind: EventType,
+    phase: Phase,
+    target: int,
+    time: float | None,
+    since: tuple[float, float],
+    text: str,
+    score: float,
+    values: tuple[float, float, float, float] = (np.nan, np.nan, np.nan, np.nan),
+) -> Event:
+    y, yhat, lower, upper = map(float, values)
+    return Event(
+        kind,
+        phase,
+        time,
+        None if time is None else float(since[1]),
+        int(since[0]),
+        "warning",
+        text,
+        target,
+        score,
+        y,
+        yhat,
+        lower,
+        upper,
+    )

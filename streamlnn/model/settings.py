@@ -1,0 +1,100 @@
+"""What a forecaster is asked to do, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from streamlnn.model.units import parse_duration
+
+MOST_SAMPLES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `Forecaster`; raises `ValueError`, saying which and why, for bad ones."""
+
+    horizons: tuple[int, ...] | tuple[str, ...]
+    fields: int
+    targets: tuple[int, ...] | None
+    seasons: tuple[int, ...] | tuple[str, ...]
+    level: float
+    units: int
+    seed: int
+    dtype: str
+    every: float | None
+
+    def __post_init__(self) -> None:
+        _one_kind(self.horizons, self.seasons)
+        lengths = self.horizon_lengths
+        if not lengths or any(b <= a for a, b in pairwise(lengths)):
+            raise ValueError(f"horizons must be rising, at least one: {list(self.horizons)}")
+        if self.fields < 1:
+            raise ValueError(f"fields must be 1 or more, not {self.fields}")
+        _targets(self.targets, self.fields)
+        if not 0.0 < self.level < 1.0:
+            raise ValueError(f"level must lie between 0 and 1, not {self.level}")
+        if self.units < 1:
+            raise ValueError(f"units must be 1 or more, not {self.units}")
+        if self.dtype not in ("float32", "float64"):
+            raise ValueError(f'dtype must be "float32" or "float64", not {self.dtype!r}')
+        if self.every is not None and not 0.0 < self.every < math.inf:
+            raise ValueError(f"every must be a positive number of seconds, not {self.every}")
+
+    @property
+    def by_time(self) -> bool:
+        """Whether horizons are durations rather than samples."""
+        return isinstance(self.horizons[0], str)
+
+    @property
+    def horizon_lengths(self) -> list[float]:
+        """Horizons in samples, or in seconds."""
+        return [_length(h) for h in self.horizons]
+
+    @property
+    def season_lengths(self) -> list[float]:
+        """Seasons in samples, or in seconds."""
+        return [_length(s) for s in self.seasons]
+
+    @property
+    def target_fields(self) -> list[int]:
+        """The fields to forecast."""
+        return list(range(self.fields)) if self.targets is None else list(self.targets)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the arguments as JSON can say them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def _one_kind(horizons: tuple[object, ...], seasons: tuple[object, ...]) -> None:
+    if not horizons:
+        raise ValueError("horizons must be rising, at least one: []")
+    kinds = {isinstance(length, str) for length in (*horizons, *seasons)}
+    if len(kinds) > 1:
+        raise ValueError(
+            "horizons and seasons must be of one kind, all samples or all durations: "
+            f"{list(horizons)}, {list(seasons)}"
+        )
+
+
+def _length(value: int | str) -> float:
+    if isinstance(value, str):
+        length = parse_duration(value)
+    elif isinstance(value, bool) or int(value) != value:
+        raise ValueError(f"{value!r} is neither a whole number of samples nor a duration")
+    else:
+        length = float(value)
+    if length <= 0.0 or (not isinstance(value, str) and length > MOST_SAMPLES):
+        raise ValueError(f"{value!r} must be positive, and at most {MOST_SAMPLES} samples")
+    return length
+
+
+def _targets(targets: tuple[int, ...] | None, fields: int) -> None:
+    if targets is None:
+        return
+    if not targets or len(set(targets)) < len(targets):
+        raise ValueError(f"targets must be different fields, at least one: {list(targets)}")
+    if any(not 0 <= t < fields for t in targets):
+        raise ValueError(f"targets must lie between 0 and {fields - 1}: {list(targets)}")
