@@ -10,9 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-SourceState = Literal["connecting", "ready", "lost"]
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels]
 
@@ -76,10 +75,10 @@ class Status:
         with self._lock:
             self._recovered = True
 
-    def source(self, id: str, state: SourceState, detail: str = "") -> None:  # noqa: A002
-        """Tell how source `id` is; `detail` tells a human why."""
+    def source(self, name: str, state: str, detail: str = "") -> None:
+        """Tell that a source is `connecting`, `ready` or `lost`; `detail` says why."""
         with self._lock:
-            self._sources[id] = (state, detail)
+            self._sources[name] = (state, detail)
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
         """Add `n` to the counter `name`, which ends in `_total`."""
