@@ -1,0 +1,478 @@
+"""One connection to an MQTT broker, driven by its owner.
+
+There is no thread: bytes move only inside `open`, `turn` and `close`, so a busy owner leaves
+messages in the socket and the broker holds back. Each `open` makes a new client; what belonged to
+the one before (packet ids, unconfirmed publications) is void, and `epoch` counts them.
+
+Measured facts behind the choices (paho-mqtt 2.2, mosquitto 2.0): a session survives only with
+`clean_start=False` and an expiry; without a receive maximum of our own a broker sends 20 messages
+and waits; an exception in a callback would end the client, so callbacks only note what came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
+
+import paho.mqtt.client as paho
+from paho.mqtt.client import ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from connectors.mqtt_client import Session, dial, make_client, properties
+from connectors.mqtt_explain import (
+    SESSION_TAKEN_OVER,
+    UNSUPPORTED_VERSION,
+    why_not_reached,
+    why_refused,
+)
+from connectors.mqtt_rivals import Rivals
+from connectors.mqtt_settings import BrokerSettings
+from streamlnn.pipeline.contract import NotConnected
+
+log = logging.getLogger("streamlnn.mqtt")
+
+PACKETS_PER_TURN = 1024
+_OPEN_SECS = 5.0
+_GOODBYE_SECS = 2.0
+_WAIT_SECS = 1.0  # keepalive is looked after at least this often
+_WINDOW = 1000
+_FILTERS_A_PACKET = 8  # some hosted brokers take no more
+_WAITING_QOS0 = 65_536  # QoS 1 is bounded by the receive maximum, QoS 0 by nothing
+
+
+class Arrival(NamedTuple):
+    """A message as it came: `topic` is None when it was no text, `mid` 0 when it needs no ack."""
+
+    epoch: int
+    mid: int
+    topic: str | None
+    payload: bytes
+    retained: bool
+    received: int
+
+
+@dataclass(slots=True, eq=False)
+class Publication:
+    """A message to send; `done` once the broker has answered, `refusal` if it said no."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    identity: Mapping[str, str] = field(default_factory=dict)
+    done: bool = False
+    refusal: str = ""
+
+
+class _VersionRefused(NotConnected):
+    """The broker does not speak the version we tried; `said` when it said so."""
+
+    def __init__(self, text: str, *, said: bool) -> None:
+        super().__init__(text)
+        self.said = said
+
+
+class MqttConnection:
+    """One client of one broker. `who` names the owner in messages.
+
+    `inbox` holds what came, oldest first; `own_prefixes` are the topics that sinks on this
+    connection write, which its source must not read. Every method that moves bytes raises
+    `NotConnected`, with the way out, once the connection is lost, until `open` succeeds.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, who: str, session: Session, clock: Callable[[], int]
+    ) -> None:
+        self.settings = settings
+        self.address = settings.address
+        self.who = who
+        self.session = session
+        self.epoch = 0
+        self.connects = 0
+        self.overflows = 0
+        self.session_present = False
+        self.version = ""
+        self.inbox: deque[Arrival] = deque()
+        self.own_prefixes: set[str] = set()
+        self.will: Publication | None = None
+        self._clock = clock
+        self._client: paho.Client | None = None
+        self._queue: deque[Publication] = deque()
+        self._flying: dict[int, Publication] = {}
+        self._subacks: dict[int, list[ReasonCode]] = {}
+        self._connack: ReasonCode | None = None
+        self._goodbye: ReasonCode | None = None
+        self._window = _WINDOW
+        self._packet_limit = math.inf
+        self._only_old = False
+        self._warned_old = False
+        self._rivals = Rivals()
+        self._why = f"{who} is not connected"
+
+    @property
+    def up(self) -> bool:
+        """True between a successful `open` and the loss of the connection."""
+        return self._client is not None and self._accepted and self._client.socket() is not None
+
+    @property
+    def backlog(self) -> int:
+        """How many publications the broker has not answered yet."""
+        return len(self._queue) + len(self._flying)
+
+    def check(self) -> None:
+        """Raise `NotConnected`, saying why, unless the connection stands as far as we know."""
+        self._live()
+
+    def open(self) -> None:
+        """Connect and log in, within about 5 s; what was unconfirmed before is forgotten."""
+        self._drop()
+        self._leave_the_field()
+        try:
+            self._open("3.1.1" if self._only_old else self.settings.version.replace("auto", "5"))
+        except _VersionRefused as refusal:
+            if self.settings.version != "auto" or self._only_old:
+                raise
+            self._open("3.1.1")
+            self._only_old = refusal.said
+            self._warn_old()
+
+    def turn(self, timeout: float, packets: int = PACKETS_PER_TURN) -> None:
+        """Wait up to `timeout` seconds for the socket, then read up to `packets` and write.
+
+        Returns as soon as something was read and the socket is drained.
+        """
+        client = self._live()
+        if self._wait(client, min(timeout, _WAIT_SECS)):
+            self._read(client, packets)
+        self._pump(client)
+        if client.want_write():
+            client.loop_write()
+        client.loop_misc()
+        self._check(client)
+
+    def subscribe(self, filters: Sequence[str], qos: int, retain_handling: int) -> None:
+        """Subscribe, never to what this connection publishes, and wait for the broker's word."""
+        client = self._live()
+        asked = {self._ask(client, some, qos, retain_handling): some for some in _few(filters)}
+        self._await(lambda: asked.keys() <= self._subacks.keys())
+        for mid, some in asked.items():
+            self._judge_grants(dict(zip(some, self._subacks.pop(mid), strict=False)), qos)
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Ask the broker to forget subscriptions of an earlier life."""
+        client = self._live()
+        for some in _few(filters):
+            client.unsubscribe(list(some))
+        self._check(client)
+
+    def ack(self, mid: int) -> None:
+        """Acknowledge the QoS 1 message that came on *this* connection under `mid`."""
+        if self._client is not None:
+            self._client.ack(mid, 1)
+
+    def publish(self, publication: Publication) -> None:
+        """Send, in order, as soon as the broker's window has room; see `Publication.done`."""
+        client = self._live()
+        self._queue.append(publication)
+        self._pump(client)
+
+    def farewell(self) -> None:
+        """Publish now what the broker would publish for us if we died, waiting at most 2 s."""
+        if self.will is None or not self.up:
+            return
+        self._queue.clear()
+        last = Publication(self.will.topic, self.will.payload, 1, retain=True)
+        deadline = time.monotonic() + _GOODBYE_SECS
+        with contextlib.suppress(NotConnected):
+            self.publish(last)
+            while not last.done and time.monotonic() < deadline:
+                self.turn(0.1)
+
+    def close(self) -> None:
+        """Take leave of the broker: `farewell`, then DISCONNECT. It keeps the session."""
+        self.farewell()
+        if self._client is not None and self._client.socket() is not None:
+            self._client.disconnect()
+        self._drop()
+
+    # --- connecting ---------------------------------------------------------------------------
+
+    @property
+    def _accepted(self) -> bool:
+        return self._connack is not None and not self._connack.is_failure
+
+    def _open(self, version: str) -> None:
+        self._drop()
+        self.version = version
+        self.epoch += 1  # before the first packet: messages follow the broker's answer at once
+        self._connack = self._goodbye = None
+        try:
+            self._client = client = self._new_client(version)
+            self._dial(client)
+            self._await(lambda: self._accepted)
+        except NotConnected as error:
+            self._why = str(error)
+            self._drop()
+            raise
+        self.connects += 1
+
+    def _new_client(self, version: str) -> paho.Client:
+        try:
+            client = make_client(self.settings, self.session, version)
+        except OSError as error:
+            raise NotConnected(
+                f"{self._cannot()}: a file of the tls table is no use ({error}): "
+                "check ca, cert and key"
+            ) from None
+        if self.will is not None:
+            client.will_set(self.will.topic, self.will.payload, 1, retain=True)
+        self._listen(client)
+        return client
+
+    def _listen(self, client: paho.Client) -> None:
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+
+    def _dial(self, client: paho.Client) -> None:
+        try:
+            dial(client, self.settings, self.session, self.version)
+        except (OSError, ValueError) as error:
+            self._rivals.absent()
+            raise NotConnected(
+                f"{self._cannot()}: {why_not_reached(error, self.address)}"
+            ) from error
+
+    def _await(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _OPEN_SECS
+        while not condition():
+            if time.monotonic() > deadline:
+                self._why = (
+                    f"{self._cannot()}: it did not answer within {_OPEN_SECS:g} s: "
+                    "check that an MQTT broker listens there"
+                )
+                self._drop()
+                raise NotConnected(self._why)
+            self.turn(0.1)
+
+    def _leave_the_field(self) -> None:
+        if rest := self._rivals.rest_secs:
+            raise NotConnected(f"{self._why}; the next try is in {math.ceil(rest)} s")
+
+    def _warn_old(self) -> None:
+        if not self._warned_old:
+            self._warned_old = True
+            log.warning(
+                "%s: the broker at %s speaks only MQTT 3.1.1: it sends few messages at once and "
+                'refuses in silence; version = "3.1.1" in the configuration ends this warning',
+                self.who,
+                self.settings.url,
+            )
+
+    # --- moving bytes -------------------------------------------------------------------------
+
+    def _live(self) -> paho.Client:
+        if self._client is None:
+            raise NotConnected(self._why)
+        self._check(self._client)
+        return self._client
+
+    def _check(self, client: paho.Client) -> None:
+        if client.socket() is None:
+            self._lose()
+
+    def _wait(self, client: paho.Client, timeout: float) -> bool:
+        """Return whether there is something to read, after at most `timeout` seconds."""
+        sock: Any = client.socket()
+        if getattr(sock, "pending", int)() > 0:  # decrypted already, so the socket looks idle
+            return True
+        poller = select.poll()
+        poller.register(sock, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        return any(event & ~select.POLLOUT for _, event in poller.poll(max(timeout, 0.0) * 1000))
+
+    def _read(self, client: paho.Client, packets: int) -> None:
+        for _ in range(packets):
+            client.loop_read()
+            self._check(client)
+            if not self._wait(client, 0.0):
+                return
+
+    def _pump(self, client: paho.Client) -> None:
+        while self._queue and len(self._flying) < self._window:
+            publication = self._queue.popleft()
+            if not self._fits(publication):
+                publication.refusal, publication.done = "larger than the broker accepts", True
+            elif not self._send(client, publication):
+                self._queue.appendleft(publication)
+                return
+
+    def _fits(self, publication: Publication) -> bool:
+        words = sum(len(key) + len(value) for key, value in publication.identity.items())
+        around = 64 + 4 * (len(publication.topic) + words)
+        return len(publication.payload) + around <= self._packet_limit
+
+    def _send(self, client: paho.Client, publication: Publication) -> bool:
+        """Return False when the packet id is still taken; the next try has another."""
+        info = client.publish(
+            publication.topic,
+            publication.payload,
+            publication.qos,
+            publication.retain,
+            self._user_properties(publication.identity),
+        )
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            return False
+        if publication.qos == 0:
+            publication.done = True
+        else:
+            self._flying[info.mid] = publication
+        return True
+
+    def _user_properties(self, identity: Mapping[str, str]) -> Properties | None:
+        if self.version != "5" or not identity:
+            return None
+        return properties(PacketTypes.PUBLISH, UserProperty=list(identity.items()))
+
+    def _ask(self, client: paho.Client, some: Sequence[str], qos: int, retain_handling: int) -> int:
+        if self.version == "5":
+            options = SubscribeOptions(qos, noLocal=True, retainHandling=retain_handling)
+            _, mid = client.subscribe([(one, options) for one in some])
+        else:
+            _, mid = client.subscribe([(one, qos) for one in some])
+        self._check(client)
+        return mid or 0
+
+    def _judge_grants(self, grants: Mapping[str, ReasonCode], qos: int) -> None:
+        refused = {one: reason for one, reason in grants.items() if reason.is_failure}
+        for one, reason in refused.items():
+            self._why = (
+                f"{self.who} at {self.settings.url}: the broker refuses the subscription {one!r} "
+                f"({reason}): let this user read it, or correct topics"
+            )
+            self._drop()
+            raise NotConnected(self._why)
+        if any(reason.value < qos for reason in grants.values()):
+            log.warning("%s: the broker grants only QoS 0: messages may be lost", self.who)
+
+    # --- losing the connection ----------------------------------------------------------------
+
+    def _lose(self) -> NoReturn:
+        self._drop()
+        if not self._accepted:
+            raise self._refused()
+        self._why = f"{self.who} lost {self.settings.url}: {self._why_lost()}"
+        raise NotConnected(self._why)
+
+    def _refused(self) -> NotConnected:
+        if self._connack is not None and self._connack.value != UNSUPPORTED_VERSION:
+            return NotConnected(f"{self._cannot()}: {why_refused(self._connack)}")
+        if self._connack is not None:
+            return _VersionRefused(f"{self._cannot()}: {why_refused(self._connack)}", said=True)
+        return _VersionRefused(
+            f"{self._cannot()}: it hung up before answering: check that an MQTT broker listens "
+            "there, and whether it asks for tls or a client certificate",
+            said=False,
+        )
+
+    def _why_lost(self) -> str:
+        if self._goodbye is not None and self._goodbye.value == SESSION_TAKEN_OVER:
+            self._rivals.met()
+            return self._rival("another client has connected with the same id")
+        if self._goodbye is not None:
+            return f"it hung up ({self._goodbye})"
+        if self.version != "5" and self._rivals.kicked():  # before 5 a broker gives no reason
+            return self._rival("it keeps hanging up; most likely another client has our id")
+        return "the connection broke"
+
+    def _rival(self, what: str) -> str:
+        return (
+            f"{what}, {self.session.client_id!r}: stop one of the two, "
+            "or give one of them another instance name or client_id"
+        )
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        self._queue.clear()
+        self._flying.clear()
+        self._subacks.clear()
+        if client is not None and (sock := client.socket()) is not None:
+            sock.close()
+
+    def _cannot(self) -> str:
+        return f"{self.who} cannot connect to {self.settings.url}"
+
+    # --- paho's callbacks: nothing here may raise ----------------------------------------------
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self._connack = reason
+        self.session_present = flags.session_present
+        self._window = min(_WINDOW, getattr(properties, "ReceiveMaximum", _WINDOW))
+        self._packet_limit = getattr(properties, "MaximumPacketSize", math.inf)
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._goodbye = reason if flags.is_disconnect_packet_from_server else None
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _data: Any,
+        mid: int,
+        reasons: list[ReasonCode],
+        _properties: Any,
+    ) -> None:
+        self._subacks[mid] = reasons
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        if message.qos == 0 and len(self.inbox) >= _WAITING_QOS0:
+            self.overflows += 1
+            return
+        try:
+            topic: str | None = message.topic
+        except UnicodeDecodeError:
+            topic = None
+        mid = message.mid if message.qos else 0
+        self.inbox.append(
+            Arrival(self.epoch, mid, topic, bytes(message.payload), message.retain, self._clock())
+        )
+
+    def _on_publish(
+        self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _rest: Any
+    ) -> None:
+        publication = self._flying.pop(mid, None)
+        if publication is not None:
+            publication.refusal = str(reason) if reason.is_failure else ""
+            publication.done = True
+
+
+def _few(filters: Sequence[str]) -> list[tuple[str, ...]]:
+    return [
+        tuple(filters[start : start + _FILTERS_A_PACKET])
+        for start in range(0, len(filters), _FILTERS_A_PACKET)
+    ]

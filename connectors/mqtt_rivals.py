@@ -1,0 +1,41 @@
+"""Noticing another client that uses our client id: each connects and so throws the other out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+_REST_SECS = 60.0
+_KICKS_A_MINUTE = 3
+
+
+class Rivals:
+    """Counts how often the broker hung up, and keeps us away for a minute when it is a rival.
+
+    Without this, two clients of one id connect and throw each other out several times a second.
+    """
+
+    def __init__(self) -> None:
+        self._kicks: deque[float] = deque(maxlen=_KICKS_A_MINUTE + 1)
+        self._rest_until = 0.0
+
+    @property
+    def rest_secs(self) -> float:
+        """How long to stay away from now on; 0 when the field is free."""
+        return max(0.0, self._rest_until - time.monotonic())
+
+    def met(self) -> None:
+        """Note that the broker named a rival."""
+        self._rest_until = time.monotonic() + _REST_SECS
+
+    def kicked(self) -> bool:
+        """Note that the broker hung up without a word; True when it does so again and again."""
+        self._kicks.append(time.monotonic())
+        often = len(self._kicks) > _KICKS_A_MINUTE and self._kicks[-1] - self._kicks[0] < 60.0
+        if often:
+            self.met()
+        return often
+
+    def absent(self) -> None:
+        """Note that the broker was out of reach, which explains why it hung up."""
+        self._kicks.clear()
