@@ -15,7 +15,7 @@ import numpy as np
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.evaluate import Row, evaluate, table
 from streamlnn.daemon.recorded import open_recording, read_streams
-from streamlnn.errors import DecodeError, EndOfSource, InputUnavailable
+from streamlnn.errors import ConfigError, DecodeError, EndOfSource, InputUnavailable
 from streamlnn.model.records import NANOSECONDS, Vector
 from streamlnn.pipeline.settings import StreamSettings, TimeSettings
 from streamlnn.pipeline.streams import Reading
@@ -25,7 +25,7 @@ def eval_file(
     file: Path,
     *,
     config: Config | None = None,
-    horizons: Sequence[int] = (1, 12, 48),
+    horizons: Sequence[int] = (),
     target: Sequence[str] = (),
     inputs: Sequence[str] = (),
     time: str | None = None,
@@ -36,7 +36,8 @@ def eval_file(
 ) -> int:
     """Score every stream of a recording and print the table; return the exit code.
 
-    Horizons and the season count samples; targets with an index below `skip` are not scored.
+    Horizons and the season count samples; without horizons those of the configuration hold.
+    Targets with an index below `skip` are not scored.
     Raises `InputUnavailable` when there is nothing to score.
     """
     rows: list[Row] = []
@@ -63,20 +64,31 @@ def _score(
     season: int | None,
     skip: int,
 ) -> list[Row]:
+    settings = readings[0].settings
+    horizons = list(horizons or _in_samples(settings))
     if len(readings) <= skip + max(horizons):
         return []
-    settings = readings[0].settings
-    return evaluate(
+    rows: list[Row] = evaluate(
         _times(readings),
         np.stack([reading.values for reading in readings]),
         list(readings[0].layout.names),
         stream=name,
-        horizons=list(horizons),
+        horizons=horizons,
         targets=list(target) or settings.targets,
         inputs=list(inputs) or (None if target else list(readings[0].layout.names)),
         season=season,
         skip=skip,
     )
+    return rows
+
+
+def _in_samples(settings: StreamSettings) -> list[int]:
+    horizons = [horizon for horizon in settings.horizons if isinstance(horizon, int)]
+    if not horizons:
+        raise ConfigError(
+            ["eval scores horizons in samples, and the configuration has durations: add --horizons"]
+        )
+    return horizons
 
 
 def _times(readings: list[Reading]) -> Vector | None:
@@ -122,4 +134,4 @@ def _asked(fields: list[str], time: str | None) -> StreamSettings:
 
 def _plain(row: Row) -> dict[str, Any]:
     # JSON has no NaN: a score that does not exist is null.
-    return {key: None if value != value else value for key, value in asdict(row).items()}  # noqa: PLR0124
+    return {key: None if value != value else value for key, value in asdict(row).items()}

@@ -43,12 +43,16 @@ def read_streams(
     With topics in the recording the tables with a topic apply, else those without one.
     """
     if config is None:
-        tables = [otherwise or StreamSettings()]
+        tables = [(otherwise or StreamSettings()).model_copy(update=_everything(source))]
     else:
         tables = [one for one in config.streams if (one.topic is not None) == source.has_topics]
     streams = stream_map(tables, source.format, usual_times=config is None)
     source.time_of = streams.time_of
     return streams
+
+
+def _everything(source: Any) -> dict[str, str]:
+    return {"topic": "#"} if source.has_topics else {}
 
 
 def _problem(problem: ErrorDetails) -> str:

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
-
 from streamlnn.daemon.comparison import Lines, Written
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.progress import Progress
@@ -18,6 +17,7 @@ from streamlnn.pipeline.contract import Sink
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline, Retention
 from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.timestamps import rfc3339
 
 log = logging.getLogger("streamlnn.replay")
 
@@ -30,8 +30,8 @@ def replay(
     config: Config | None = None,
     speed: float | None = None,
     into: Path | None = None,
-    start: str | None = None,
-    until: str | None = None,
+    start: int | None = None,
+    until: int | None = None,
     loop: bool = False,
     time: Literal["recorded", "now"] = "recorded",
     publish: bool = False,
@@ -43,12 +43,19 @@ def replay(
 
     Forecasts go to `output` or stdout as JSON lines. `speed` None is as fast as it goes, 1 the
     recording's own pace. `into` keeps the learned state in a data directory, for `run` to start
-    warm; `expect` compares with an earlier run's forecasts. Raises `InputUnavailable`.
+    warm; `expect` compares with an earlier run's forecasts; `start` and `until` are nanoseconds
+    UTC. Raises `InputUnavailable`.
     """
     if publish and config is None:
         raise ConfigError(["replay --publish needs --config, which tells where to publish"])
     source = open_recording(
-        file, speed=speed, start=start, until=until, loop=loop, time=time, form=format
+        file,
+        speed=speed,
+        start=None if start is None else rfc3339(start),
+        until=None if until is None else rfc3339(until),
+        loop=loop,
+        time=time,
+        form=format,
     )
     with Lines(output, expect) as lines, Progress(source) as observer:
         pipeline = _pipeline(config, source, [lines, *_published(config, publish)], into, observer)

@@ -69,17 +69,18 @@ def make_sinks(config: Config, sources: Sequence[Source]) -> list[Sink]:
     ]
 
 
-def build(config: Config, observer: Observer, *, dry_run: bool = False) -> Pipeline:
-    """Return the pipeline that a configuration describes; it holds the data directory.
+def build(
+    config: Config, observer: Observer, journal: Journal, *, dry_run: bool = False
+) -> Pipeline:
+    """Return the pipeline that a configuration describes; it closes the journal at its end.
 
-    With `dry_run` nothing is acknowledged on the daemon's behalf, nothing is kept, and forecasts
-    go to stdout. Raises `StoreError` when the data directory cannot be used.
+    With `dry_run` nothing is acknowledged on the daemon's behalf, and forecasts go to stdout.
     """
     sources = make_sources(config, daemon=not dry_run)
     sinks = [_stdout()] if dry_run else make_sinks(config, sources)
     maps = [stream_map(config.streams_of(source.id), source.format) for source in sources]
     return Pipeline(
-        Journal(None if dry_run else config.daemon.data_dir),
+        journal,
         list(zip(sources, maps, strict=True)),
         sinks,
         observer,
@@ -99,7 +100,8 @@ def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
     Raises `StoreError` when the data directory cannot be used.
     """
     status = Status()
-    pipeline = build(config, status, dry_run=dry_run)
+    journal = Journal(None if dry_run else config.daemon.data_dir)
+    pipeline = build(config, status, journal, dry_run=dry_run)
     kernels.warm()
     with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
