@@ -1,0 +1,388 @@
+"""The commands: parse, call, print, exit code. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from streamlnn.daemon import logs, options
+from streamlnn.errors import ConfigError, InputUnavailable, StreamlnnError
+
+if TYPE_CHECKING:
+    from streamlnn.daemon.config import Config
+
+FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 1, 69, 78
+"""Exit codes beside 0; click exits with 2 for a wrong usage."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_ENDLESS = ("run", "demo")
+
+
+class _Commands(click.Group):
+    """Turns what a command raises into a message on stderr and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except ConfigError as error:
+            ctx.exit(_fail(error.problems, CONFIGURATION))
+        except InputUnavailable as error:
+            ctx.exit(_fail([f"streamlnn: {error}"], INPUT_UNAVAILABLE))
+        except StreamlnnError as error:
+            ctx.exit(_fail([f"streamlnn: {error}"], FAILED))
+        except BrokenPipeError:
+            _forget_stdout()
+            ctx.exit(0)
+        except KeyboardInterrupt:
+            ctx.exit(0 if ctx.invoked_subcommand in _ENDLESS else FAILED)
+        return result
+
+
+def _fail(problems: list[str], code: int) -> int:
+    for problem in problems:
+        click.echo(problem, err=True)
+    return code
+
+
+def _forget_stdout() -> None:
+    # Whoever read us is gone: what is still buffered must not fail once more at exit.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def _note_verbosity(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+    if given:
+        ctx.find_root().meta["level"] = "debug" if param.name == "verbose" else "warning"
+
+
+def _verbosity(function: _Function) -> _Function:
+    """Add `-v` and `-q`, which hold before and after the command's name."""
+    for flags, text in (
+        (("-q", "--quiet"), "Log warnings and errors only."),
+        (("-v", "--verbose"), "Log more."),
+    ):
+        function = click.option(
+            *flags, is_flag=True, expose_value=False, callback=_note_verbosity, help=text
+        )(function)
+    return function
+
+
+def _set_up_logs(config: Config | None = None) -> None:
+    """Log as asked for on the command line, else as configured."""
+    log = config.daemon.log if config else None
+    level = click.get_current_context().find_root().meta.get("level")
+    logs.set_up(level or (log.level if log else "info"), log.format if log else "text")
+
+
+def _load(path: Path | None, *, live: bool = True) -> Config:
+    from streamlnn.daemon.config import load, loads
+
+    return load(path, live=live) if path else loads("", live=live)
+
+
+def _required(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path:
+    if path is None:
+        raise click.UsageError("Name a configuration file: CONFIG, or STREAMLNN_CONFIG.")
+    return path
+
+
+_FILE = click.Path(path_type=Path)
+_config_argument = click.argument(
+    "config", type=_FILE, envvar="STREAMLNN_CONFIG", required=False, callback=_required
+)
+_config_option = click.option(
+    "--config", type=_FILE, envvar="STREAMLNN_CONFIG", help="Configuration; also STREAMLNN_CONFIG."
+)
+_for_option = click.option(
+    "--for",
+    "for_secs",
+    metavar="SECS",
+    callback=options.read_by(options.seconds),
+    help="End by itself after SECS.",
+)
+_moment = options.read_by(options.moment)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_format_option = click.option(
+    "--format",
+    "form",
+    default="auto",
+    show_default=True,
+    callback=options.read_by(options.recording_format),
+    help="Kind of recording.",
+)
+
+
+@click.group(cls=_Commands)
+@click.version_option(version("streamlnn"), prog_name="streamlnn")
+@_verbosity
+def cli() -> None:
+    """Forecast sensor streams, learning from every sample."""
+
+
+@cli.result_callback()
+@click.pass_context
+def _exit_with(ctx: click.Context, code: int | None) -> None:
+    ctx.exit(code or 0)
+
+
+@cli.command()
+@_config_argument
+@click.option("--dry-run", is_flag=True, help="Print what would be published, keep nothing.")
+@_for_option
+@_verbosity
+def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
+    """Run the daemon in the foreground.
+
+    Input that is not there yet is waited for. SIGTERM and SIGINT end it cleanly.
+    """
+    loaded = _load(config)
+    _set_up_logs(loaded)
+    from streamlnn.daemon.run import run as run_daemon
+
+    run_daemon(loaded, dry_run=dry_run, for_secs=for_secs)
+
+
+@cli.command()
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    metavar="N",
+    help="Play the feed N times as fast.",
+)
+@_for_option
+@click.option("--no-page", is_flag=True, help="Serve no HTTP.")
+@_verbosity
+def demo(speed: float, for_secs: float | None, no_page: bool) -> int:
+    """Show it at work: a broker, a recorded feed, the daemon and a live table."""
+    _set_up_logs()
+    from streamlnn.daemon.demo import demo as run_demo
+
+    return run_demo(speed=speed, for_secs=for_secs, page=not no_page)
+
+
+@cli.command()
+@_config_argument
+@click.option("--connect", is_flag=True, help="Also try to connect every source.")
+@click.option("--sample", type=_FILE, metavar="FILE", help="Show what this payload is read as.")
+@click.option("--topic", help="The topic that the sample came on.")
+@_json_option
+@_verbosity
+def check(
+    config: Path, connect: bool, sample: Path | None, topic: str | None, as_json: bool
+) -> int:
+    """Find every error of a configuration, without running it."""
+    if topic and not sample:
+        raise click.UsageError("--topic says where a sample came from: give --sample FILE too.")
+    _set_up_logs()
+    from streamlnn.daemon.check import check as check_config
+
+    return check_config(config, connect=connect, sample=sample, topic=topic, json=as_json)
+
+
+@cli.command()
+@click.argument("file", type=_FILE)
+@_config_option
+@click.option(
+    "--speed",
+    metavar="N|max",
+    callback=options.read_by(options.speed),
+    default="max",
+    show_default=True,
+    help="How much faster than recorded.",
+)
+@click.option(
+    "--into",
+    type=_FILE,
+    metavar="STORE",
+    help="Leave the learned state in this data directory, for `run` to start warm.",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="T",
+    callback=options.read_by(options.moment),
+    help="Begin at this moment.",
+)
+@click.option(
+    "--to",
+    "until",
+    metavar="T",
+    callback=options.read_by(options.moment),
+    help="End before this moment.",
+)
+@click.option("--loop", is_flag=True, help="Begin again at the end.")
+@click.option(
+    "--time",
+    type=click.Choice(["recorded", "now"]),
+    default="recorded",
+    show_default=True,
+    help="Keep the recorded times, or shift them to now.",
+)
+@click.option("--publish", is_flag=True, help="Also publish to the sinks of the configuration.")
+@click.option(
+    "-o", "--output", type=_FILE, metavar="FILE", help="Write the forecasts to FILE, not to stdout."
+)
+@click.option(
+    "--expect",
+    type=_FILE,
+    metavar="FILE",
+    help="Fail at the first difference from these forecasts.",
+)
+@_format_option
+@_verbosity
+def replay(
+    file: Path,
+    config: Path | None,
+    speed: float | None,
+    into: Path | None,
+    start: int | None,
+    until: int | None,
+    loop: bool,
+    time: Literal["recorded", "now"],
+    publish: bool,
+    output: Path | None,
+    expect: Path | None,
+    form: str,
+) -> int:
+    """Run a recording through the same code as live samples."""
+    if publish and config is None:
+        raise click.UsageError("--publish needs the sinks of a configuration: give --config FILE.")
+    if loop and expect:
+        raise click.UsageError("--expect compares one pass: leave --loop out.")
+    if loop and time == "recorded":
+        raise click.UsageError("--loop would repeat the recorded times: add --time now.")
+    loaded = _load(config, live=False) if config else None
+    _set_up_logs(loaded)
+    from streamlnn.daemon.replay import replay as run_replay
+
+    return run_replay(
+        file,
+        config=loaded,
+        speed=speed,
+        into=into,
+        start=start,
+        until=until,
+        loop=loop,
+        time=time,
+        publish=publish,
+        output=output,
+        expect=expect,
+        format=form,
+    )
+
+
+@cli.command("eval")
+@click.argument("file", type=_FILE)
+@_config_option
+@click.option(
+    "--horizons",
+    metavar="H,H,...",
+    callback=options.read_by(options.horizons),
+    help="In samples.  [default: 1,12,48]",
+)
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="COL",
+    help="Forecast this column from itself alone; may be repeated.",
+)
+@click.option(
+    "--inputs",
+    multiple=True,
+    metavar="COL,...",
+    callback=options.read_by(options.names),
+    help="Further columns to learn from.",
+)
+@click.option("--time", metavar="COL", help="The column that holds the time.")
+@click.option("--season", type=click.IntRange(min=2), metavar="N", help="Samples in a season.")
+@click.option(
+    "--skip",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="Score no target before this one.",
+)
+@_json_option
+@_format_option
+@_verbosity
+def evaluate(
+    file: Path,
+    config: Path | None,
+    horizons: list[int] | None,
+    target: tuple[str, ...],
+    inputs: list[str],
+    time: str | None,
+    season: int | None,
+    skip: int,
+    as_json: bool,
+    form: str,
+) -> int:
+    """Score the forecasts of a recording, beside simple ways to forecast.
+
+    Each forecast is scored before its target is learned from. With --config, its horizons hold
+    unless --horizons is given.
+    """
+    loaded = _load(config, live=False) if config else None
+    _set_up_logs(loaded)
+    from streamlnn.daemon.evaluation import eval_file
+
+    return eval_file(
+        file,
+        config=loaded,
+        horizons=horizons or ([] if loaded else [1, 12, 48]),
+        target=list(target),
+        inputs=inputs,
+        time=time,
+        season=season,
+        skip=skip,
+        json=as_json,
+        format=form,
+    )
+
+
+@cli.command()
+@click.argument("config", type=_FILE, envvar="STREAMLNN_CONFIG", required=False)
+@_verbosity
+def health(config: Path | None) -> int:
+    """Exit with 0 if the daemon is well and with 1 if not, for a container's health check.
+
+    Without CONFIG the usual address is asked.
+    """
+    loaded = _load(config, live=False)
+    _set_up_logs(loaded)
+    from streamlnn.daemon.health import health as ask_daemon
+
+    return ask_daemon(loaded)
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["config", "forecast", "event"]))
+@_verbosity
+def schema(what: Literal["config", "forecast", "event"]) -> None:
+    """Print the JSON Schema of the configuration, of a forecast or of an event."""
+    click.echo(json.dumps(_schema(what), indent=2))
+
+
+def _schema(what: Literal["config", "forecast", "event"]) -> dict[str, Any]:
+    if what == "config":
+        from streamlnn.daemon import config
+
+        return config.schema()
+    from streamlnn.pipeline import messages
+
+    return messages.schema(what)
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    cli()

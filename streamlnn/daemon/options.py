@@ -1,0 +1,101 @@
+"""What the values on the command line mean; a wrong one is a usage error with the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, get_args
+
+import click
+
+from streamlnn.errors import DecodeError
+from streamlnn.model.units import parse_duration
+
+
+def read_by(read: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return click's callback that turns a given value into `read(value)`."""
+
+    def callback(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        return None if value is None else read(value)
+
+    return callback
+
+
+def seconds(text: str) -> float:
+    """Return float seconds.
+
+    >>> seconds("10"), seconds("10s"), seconds("1.5h")
+    (10.0, 10.0, 5400.0)
+    """
+    number = _positive(text)
+    try:
+        return number if number is not None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def speed(text: str) -> float | None:
+    """Return how many times faster than recorded, or None for `max`."""
+    factor = _positive(text)
+    if factor is None and text != "max":
+        raise click.BadParameter(f"{text!r} is no speed: give a number above 0, or max")
+    return factor
+
+
+def moment(text: str) -> int:
+    """Return nanoseconds since 1970, UTC unless the moment tells its zone.
+
+    >>> moment("2026-11-23T10:00:00Z")
+    1795428000000000000
+    """
+    from streamlnn.pipeline.timestamps import parser
+
+    try:
+        return parser("auto")(text)
+    except DecodeError:
+        problem = f"{text!r} is no moment: write it as 2026-11-23T10:00:00Z"
+        raise click.BadParameter(problem) from None
+
+
+def horizons(text: str) -> list[int]:
+    """Return horizons in samples, rising.
+
+    >>> horizons("1,12,48")
+    [1, 12, 48]
+    """
+    parts = [part.strip() for part in text.split(",")]
+    found = [int(part) for part in parts if part.isdecimal()]
+    if len(found) < len(parts) or found[0] < 1 or found != sorted(set(found)):
+        problem = f"{text!r}: write whole numbers of samples, rising, such as 1,12,48"
+        raise click.BadParameter(problem)
+    return found
+
+
+def names(given: tuple[str, ...]) -> list[str]:
+    """Return the names in `a,b`, which may be given several times.
+
+    >>> names(("a,b", "c"))
+    ['a', 'b', 'c']
+    """
+    return [name.strip() for listed in given for name in listed.split(",")]
+
+
+def recording_format(name: str) -> str:
+    """Return the kind of recording, known to the connector that plays recordings."""
+    if name == "auto":
+        return name
+    from streamlnn.pipeline import plugins
+
+    settings = plugins.load("source", "replay").Settings
+    known = get_args(settings.model_fields["format"].annotation)
+    if name not in known:
+        raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    return name
+
+
+def _positive(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number > 0 else None
