@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -88,8 +88,11 @@ class Journal:
 
     def __init__(self, folder: Path | None, *, durable: bool = True) -> None:
         self.volatile = folder is None
-        self._lock = _lock(folder) if folder else None
-        self._db = _open(folder, durable)
+        with ExitStack() as held:
+            if folder:
+                held.enter_context(_lock(folder))
+            self._db = held.enter_context(closing(_open(folder, durable)))
+            self._held = held.pop_all()
         self._lsn = self._one(
             "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
             " coalesce((SELECT max(last_lsn) FROM streams), 0))"
@@ -291,9 +294,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the folder."""
-        self._db.close()
-        if self._lock is not None:
-            self._lock.close()
+        self._held.close()
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> Any:
         return self._db.execute(query, values).fetchone()[0]
@@ -338,18 +339,21 @@ def _lock(folder: Path) -> IO[bytes]:
 
 def _open(folder: Path | None, durable: bool) -> sqlite3.Connection:
     where = str(folder / FILE) if folder else ":memory:"
-    try:
-        if folder:
-            os.close(os.open(where, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        db.executescript(_SCHEMA)
-        _check_format(db, where)
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(
-            f"cannot open the journal {where}: {error}; move it aside to begin anew"
-        ) from error
+    with ExitStack() as held:
+        try:
+            if folder:
+                os.close(os.open(where, os.O_RDWR | os.O_CREAT, 0o600))
+            db = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
+            held.callback(db.close)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+            db.executescript(_SCHEMA)
+            _check_format(db, where)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"cannot open the journal {where}: {error}; move it aside to begin anew"
+            ) from error
+        held.pop_all()
     return db
 
 

@@ -56,7 +56,10 @@ class Retention:
 
 
 class Pipeline:
-    """Carries records from sources through one forecaster per stream to sinks, in one thread."""
+    """Carries records from sources through one forecaster per stream to sinks, in one thread.
+
+    Set `stop`, from anywhere, to end it in order; its sinks then have `drain_secs` to confirm.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Pipeline:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.stop = threading.Event()
+        self.drain_secs = DRAIN_SECS
         self._journal = journal
         self._observer = observer
         self._instance = instance
@@ -258,7 +262,7 @@ class Pipeline:
 
     def _finish(self) -> None:
         """Stop reading, let the sinks confirm what they can, write everything down."""
-        deadline = time.monotonic() + DRAIN_SECS
+        deadline = time.monotonic() + self.drain_secs
         while any(map(len, self._outboxes)) and time.monotonic() < deadline:
             self._deliver(timeout=IDLE_SECS)
         self._snapshot_all()

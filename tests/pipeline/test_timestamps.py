@@ -1,0 +1,67 @@
+"""Time stamps in the forms that sensors write."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from streamlnn.errors import DecodeError
+from streamlnn.pipeline.timestamps import parser, rfc3339
+
+NOON = 1_767_268_800_000_000_000  # 2026-01-01T12:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("unix", 1_767_268_800),
+        ("unix", "1767268800.0"),
+        ("unix_ms", 1_767_268_800_000),
+        ("unix_us", 1_767_268_800_000_000),
+        ("unix_ns", NOON),
+        ("rfc3339", "2026-01-01T12:00:00Z"),
+        ("rfc3339", "2026-01-01 14:00+02:00"),
+        ("%d.%m.%y %H:%M", "01.01.26 12:00"),
+        ("auto", 1_767_268_800),
+        ("auto", 1_767_268_800_000),
+        ("auto", "1767268800000"),
+        ("auto", NOON),
+        ("auto", "2026-01-01 12:00:00"),
+        ("auto", "1/1/2026 12:00"),
+        ("auto", "2026/01/01 12:00"),
+    ],
+)
+def test_a_stamp_is_read_in_every_usual_form(form: str, value: object) -> None:
+    assert parser(form)(value) == NOON
+
+
+def test_a_zone_applies_to_stamps_that_do_not_tell_theirs() -> None:
+    berlin = parser("auto", "Europe/Berlin")
+    assert berlin("2026-01-01 13:00:00") == NOON
+    assert berlin("2026-01-01T12:00:00Z") == NOON
+
+
+def test_fractions_of_a_second_are_kept_to_the_nanosecond() -> None:
+    assert parser("auto")("2026-01-01T12:00:00.123456789Z") == NOON + 123_456_789
+    assert parser("unix")("1767268800.000000001") == NOON + 1
+
+
+@pytest.mark.parametrize("value", ["yesterday", "", None, True, {}, [1], "13/1/2026 12:00", 1e300])
+def test_what_is_no_time_is_a_decode_error(value: object) -> None:
+    with pytest.raises(DecodeError):
+        parser("auto")(value)
+
+
+def test_a_value_of_another_format_says_which_one_was_expected() -> None:
+    with pytest.raises(DecodeError, match="does not match the format '%Y'"):
+        parser("%Y")("2026-01")
+
+
+@given(some.integers(-(2**53), 2**62))
+def test_what_is_written_is_read_again(nanoseconds: int) -> None:
+    text = rfc3339(nanoseconds)
+    assert parser("rfc3339")(text) == nanoseconds
+    assert datetime.fromisoformat(text).tzinfo == UTC
