@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamlnn.errors import StateError
 from streamlnn.model import arrays, kernels, monitor
-from streamlnn.model.initial import MOST_WAITING, grown, initial_state
+from streamlnn.model.initial import initial_state
 from streamlnn.model.kernels import State
 from streamlnn.model.records import Forecast, Status
 from streamlnn.model.settings import Settings
+from streamlnn.model.waiting import MOST_WAITING, grown, with_room
 
 Array = NDArray[Any]
 
@@ -75,7 +76,7 @@ class Forecaster:
         self._settings = Settings(
             tuple(horizons), fields, chosen, tuple(seasons), level, units, seed, dtype, every
         )
-        self._state = initial_state(self._settings)
+        self._bind(initial_state(self._settings))
 
     def step(self, time: float | None, values: ArrayLike) -> Forecast:
         """Learn from one record and forecast what follows it.
@@ -121,7 +122,7 @@ class Forecaster:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
             raise StateError(f"saved settings do not make a forecaster: {error}") from error
-        model._state = _checked(model._state, state)
+        model._bind(_checked(model._state, state))
         return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -196,10 +197,13 @@ class Forecaster:
         made = np.empty((len(rows), *self._state.forecast.shape))
         done = 0
         while True:
-            done += kernels.run(self._state, times[done:], rows[done:], made[done:], MOST_WAITING)
+            done += kernels.run(self._handle, times[done:], rows[done:], made[done:])
             if done == len(rows):
                 return made
-            self._state = grown(self._state)
+            self._bind(with_room(self._state))
+
+    def _bind(self, state: State) -> None:
+        self._state, self._handle = state, kernels.bind(state)
 
     def _told(self, time: float | None, y: Array, made: Array, before: Array | None) -> Forecast:
         state = self._state

@@ -1,22 +1,19 @@
-"""The state of a forecaster that has seen nothing yet, and more room for forecasts that wait."""
+"""The state of a forecaster that has seen nothing yet."""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamlnn.model import kernels
-from streamlnn.model.kernels import LAGS, REFRESH_EVERY, State
+from streamlnn.model.kernels import LAGS, State
 from streamlnn.model.reservoir import LagUnits, Reservoir
 from streamlnn.model.settings import Settings
-
-MOST_WAITING = 1024
-"""Forecasts that wait for their targets, at most: beyond it the longest horizons are thinned."""
-
-FEWEST_WAITING = 64
+from streamlnn.model.waiting import FEWEST_WAITING, MOST_WAITING, turns
 
 MOST_REMEMBERED = 4096
 """Past values kept for the seasons, at most: a longer season is kept at a coarser spacing."""
@@ -42,37 +39,7 @@ def feature_count(settings: Settings) -> int:
     return 1 + settings.fields * lags_of(settings.fields) + 2 * settings.units
 
 
-def grown(state: State) -> State:
-    """Return the state with twice the slots for waiting forecasts; nothing else changes."""
-    slots = min(2 * state.waiting_at.size, MOST_WAITING)
-    pushed, seq = state.counts[kernels.PUSHED], state.counts[kernels.SEQ]
-    turns = (seq + REFRESH_EVERY - 1) // REFRESH_EVERY
-    moved = {
-        name: _resized(array, slots, pushed)
-        for name, array in state._asdict().items()
-        if name.startswith("waiting_")
-    }
-    for name in ("refresh_gain", "refresh_own_gain"):
-        moved[name] = _resized(getattr(state, name), _turns(slots), turns)
-    return state._replace(**moved)
-
-
-def _resized(ring: NDArray[Any], size: int, count: int) -> NDArray[Any]:
-    """Lay a ring that has taken `count` entries out anew, each at its number modulo `size`."""
-    larger = np.zeros((size, *ring.shape[1:]), ring.dtype)
-    kept = np.arange(max(0, count - len(ring)), count)
-    larger[kept % size] = ring[kept % len(ring)]
-    return larger
-
-
-def _turns(slots: int) -> int:
-    return slots // REFRESH_EVERY + 2
-
-
 def _fixed(settings: Settings) -> dict[str, NDArray[Any]]:
-    dtype, fields = settings.dtype, settings.fields
-    reservoir = Reservoir(settings.units, fields, settings.seed, dtype=dtype)
-    lag_units = LagUnits(settings.units, fields * lags_of(fields), settings.seed, dtype=dtype)
     return {
         "by_time": np.array([settings.by_time]),
         "horizons": np.array(settings.horizon_lengths),
@@ -80,6 +47,16 @@ def _fixed(settings: Settings) -> dict[str, NDArray[Any]]:
         "targets": np.array(settings.target_fields, np.int64),
         "alpha": np.array([1.0 - settings.level]),
         "readout_settings": np.array([RESERVOIR_READOUT, OWN_READOUT]),
+        **_units(settings.units, settings.fields, settings.seed, settings.dtype),
+    }
+
+
+@lru_cache(maxsize=8)
+def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[Any]]:
+    """Return the fixed random units: all models with the same settings share them."""
+    reservoir = Reservoir(units, fields, seed, dtype=dtype)
+    lag_units = LagUnits(units, fields * lags_of(fields), seed, dtype=dtype)
+    return {
         "taps": reservoir.taps.astype(np.int64),
         "W": reservoir.links,
         "W_in": reservoir.W_in,
@@ -146,8 +123,8 @@ def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, ND
         "waiting_gain": np.zeros((C, M), dtype),
         "waiting_own": np.zeros((C, T, A), dtype),
         "waiting_own_gain": np.zeros((C, T, A), dtype),
-        "refresh_gain": np.zeros((_turns(C), M), dtype),
-        "refresh_own_gain": np.zeros((_turns(C), T, A), dtype),
+        "refresh_gain": np.zeros((turns(C), M), dtype),
+        "refresh_own_gain": np.zeros((turns(C), T, A), dtype),
     }
 
 

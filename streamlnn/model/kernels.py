@@ -10,16 +10,19 @@ same machine code, so their numbers agree bit for bit. Sums may be reordered and
 liberties of fast maths cost accuracy here.
 """
 
+# mypy: allow-untyped-defs
+# ruff: noqa: D103 - most of these are named after the one thing they do
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.experimental import structref
 from numpy.typing import NDArray
 
-_PLAIN = {"cache": True, "nogil": True, "error_model": "numpy"}
-_FUSED = {**_PLAIN, "fastmath": {"reassoc", "contract"}}
+_PLAIN: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+_FUSED: dict[str, Any] = {**_PLAIN, "fastmath": {"reassoc", "contract"}}
 
 LAGS = 24
 """Past values of its own that the autoregressive expert of a target looks at."""
@@ -158,6 +161,35 @@ class State(NamedTuple):
     season_spacing: NDArray[Any]  # (1,)
 
 
+@structref.register
+class _HandleType(types.StructRef):  # type: ignore[misc]
+    """How numba sees a `Handle`."""
+
+    def preprocess_fields(self, fields: Any) -> Any:
+        """Forget what is only true of one array, so that one compilation serves all."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class Handle(structref.StructRefProxy):  # type: ignore[misc]
+    """One reference to all arrays of a `State`.
+
+    Passed around instead of fifty arrays, it makes a call 25 microseconds cheaper and the
+    compilation twice as fast. It keeps the arrays alive and sees every change in them.
+    """
+
+    __slots__ = ()
+
+
+structref.define_constructor(Handle, _HandleType, list(State._fields))
+structref.define_boxing(_HandleType, Handle)
+
+
+@njit(**_PLAIN)
+def bind(state):
+    """Return the handle of a state's arrays."""
+    return Handle(*state)
+
+
 # ---------------------------------------------------------------------------------------- readout
 
 
@@ -167,6 +199,18 @@ def dot(a, b):
     for i in range(a.size):
         total += a[i] * b[i]
     return total
+
+
+@njit(**_PLAIN)
+def copy(a, b):
+    for i in range(a.size):
+        b[i] = a[i]
+
+
+@njit(**_PLAIN)
+def fill(a, value):
+    for i in range(a.size):
+        a[i] = value
 
 
 @njit(**_FUSED)
@@ -216,7 +260,7 @@ def refresh(U, D, unit, weight, gain):
     """Absorb one pseudo-observation of the prior: weight `unit` is 0, with `weight`."""
     one = D.dtype.type(1)
     alpha = D.dtype.type(1.0 / weight)
-    gain[:] = 0
+    fill(gain, 0)
     for j in range(unit, D.size):
         column = U[j * (j - 1) // 2 : j * (j + 1) // 2]
         f = one if j == unit else column[unit]
@@ -304,18 +348,31 @@ def level(scale, value):
 
 
 @njit(**_PLAIN)
+def median(a):
+    """Return the upper median by counting, for a handful of numbers."""
+    for i in range(a.size):
+        below, equal = 0, 0
+        for k in range(a.size):
+            below += a[k] < a[i]
+            equal += a[k] == a[i]
+        if below <= a.size // 2 < below + equal:
+            return a[i]
+    return np.nan
+
+
+@njit(**_PLAIN)
 def _learn_cadence(s, elapsed):
     n = s.counts[GAPS]
     s.gaps[n % s.gaps.size] = elapsed
     s.counts[GAPS] = n + 1
     if s.clock[FIXED_CADENCE] == 0.0 and (n < s.gaps.size or n % s.gaps.size == 0):
-        s.clock[CADENCE] = np.median(s.gaps[: min(n + 1, s.gaps.size)])
+        s.clock[CADENCE] = median(s.gaps[: min(n + 1, s.gaps.size)])
 
 
 @njit(**_PLAIN)
 def _forget_time(s):
     if s.by_time[0]:
-        s.due[:] = s.counts[PUSHED]
+        fill(s.due, s.counts[PUSHED])
         s.counts[SEASON_PUSHED] = 0
 
 
@@ -367,7 +424,7 @@ def _take_value(s, field, value, steps):
     scale = s.scales[field]
     seen = abs(value) <= LARGEST
     if scale[SEEN] == 0.0:
-        s.history[field, :] = value if seen else 0.0
+        fill(s.history[field], value if seen else 0.0)
     now = value if seen else _filled(s, field, steps)
     if seen:
         update_scale(scale, value, s.history[field, 0])
@@ -429,7 +486,7 @@ def _make_features(s, steps):
     reservoir_drive(s.x, u, s.taps, s.W, s.W_in, s.bias, drive)
     leak(s.x, drive, s.tau, steps)
     lag_units(window, s.V, s.V_bias, s.features[end : end + units])
-    s.features[end + units :] = s.x
+    copy(s.x, s.features[end + units :])
 
 
 @njit(**_PLAIN)
@@ -747,75 +804,6 @@ def _settle(s, now):
             _relax_all(s, slot, h)
 
 
-# ---------------------------------------------------------------------------------------- waiting
-
-
-@njit(**_PLAIN)
-def _wanted(s, ordinal):
-    seq = s.waiting_seq[ordinal % s.waiting_at.size]
-    for h in range(s.horizons.size):
-        if s.due[h] <= ordinal and seq % s.stride[h] == 0:
-            return True
-    return False
-
-
-@njit(**_PLAIN)
-def _move(s, a, b):
-    s.waiting_at[b] = s.waiting_at[a]
-    s.waiting_seq[b] = s.waiting_seq[a]
-    s.waiting_base[b] = s.waiting_base[a]
-    s.waiting_experts[b] = s.waiting_experts[a]
-    s.waiting_bands[b] = s.waiting_bands[a]
-    s.waiting_x[b] = s.waiting_x[a]
-    s.waiting_gain[b] = s.waiting_gain[a]
-    s.waiting_own[b] = s.waiting_own[a]
-    s.waiting_own_gain[b] = s.waiting_own_gain[a]
-
-
-@njit(**_PLAIN)
-def _compact(s):
-    """Drop the waiting forecasts that no horizon wants; the rest keep their order."""
-    slots, first = s.waiting_at.size, s.due.min()
-    kept = first
-    due = s.due.copy()
-    for ordinal in range(first, s.counts[PUSHED]):
-        for h in range(due.size):
-            if s.due[h] == ordinal:
-                due[h] = kept
-        if _wanted(s, ordinal):
-            _move(s, ordinal % slots, kept % slots)
-            kept += 1
-    for h in range(due.size):
-        if s.due[h] == s.counts[PUSHED]:
-            due[h] = kept
-    s.due[:] = due
-    s.counts[THINNED] += s.counts[PUSHED] - kept
-    s.counts[PUSHED] = kept
-
-
-@njit(**_PLAIN)
-def _busiest(s):
-    """The horizon that the most waiting forecasts are kept for; of equals, the longest."""
-    best, most = 0, -1
-    for h in range(s.horizons.size):
-        load = 0
-        for ordinal in range(s.due[h], s.counts[PUSHED]):
-            load += s.waiting_seq[ordinal % s.waiting_at.size] % s.stride[h] == 0
-        if load >= most:
-            best, most = h, load
-    return best
-
-
-@njit(**_PLAIN)
-def _thin(s):
-    """Make room; where that takes it, a horizon learns from half as many records from now on."""
-    slots = s.waiting_at.size
-    _compact(s)
-    while s.counts[PUSHED] - s.due.min() > slots - slots // 4:
-        s.stride[_busiest(s)] *= 2
-        _compact(s)
-
-
 # ------------------------------------------------------------------------------------- forecasting
 
 
@@ -862,10 +850,7 @@ def _forecast_one(s, at, slot, t, h, weights):
 @njit(**_PLAIN)
 def _issue(s, at):
     """Forecast every target and horizon, and let the forecasts wait for their values."""
-    slots = s.waiting_at.size
-    if s.counts[PUSHED] - s.due.min() >= slots:
-        _thin(s)
-    slot = s.counts[PUSHED] % slots
+    slot = s.counts[PUSHED] % s.waiting_at.size
     s.waiting_at[slot], s.waiting_seq[slot] = at, s.counts[SEQ]
     weights = np.empty(s.waiting_experts.shape[3])
     for t in range(s.targets.size):
@@ -882,10 +867,10 @@ def _issue(s, at):
 @njit(**_PLAIN)
 def _absorb_all(s, slot):
     """Take the newest features into the covariances; their gains wait beside them."""
-    s.waiting_x[slot] = s.features
+    copy(s.features, s.waiting_x[slot])
     absorb(s.U, s.D, s.features, s.readout_settings[0, 0], s.waiting_gain[slot])
     for t in range(s.targets.size):
-        s.waiting_own[slot, t] = s.own[t]
+        copy(s.own[t], s.waiting_own[slot, t])
         gain = s.waiting_own_gain[slot, t]
         absorb(s.own_U[t], s.own_D[t], s.own[t], s.readout_settings[1, 0], gain)
 
@@ -932,7 +917,7 @@ def _step(s, time, values):
     for field in range(values.size):
         _take_value(s, field, values[field], steps)
     at = time if s.by_time[0] else float(s.counts[SEQ])
-    s.monitor[:, LATEST] = np.nan
+    fill(s.monitor[:, LATEST], np.nan)
     _settle(s, at)
     _watch_all(s, time)
     _remember(s, at)
@@ -945,16 +930,22 @@ def _step(s, time, values):
 
 
 @njit(**_PLAIN)
-def run(s, times, values, forecasts, most):
-    """Step through records; return how many, fewer than all when more slots are needed.
+def _oldest(due):
+    oldest = due[0]
+    for h in range(1, due.size):
+        oldest = min(oldest, due[h])
+    return oldest
 
-    times (n,) seconds or NaN, values (n, F), forecasts (n, 3, H, T) to be filled; `most` is the
-    number of slots beyond which waiting forecasts are thinned instead of given more room.
+
+@njit(**_PLAIN)
+def run(s, times, values, forecasts):
+    """Step through records; return how many: fewer than all when no slot is left to wait in.
+
+    times (n,) seconds or NaN, values (n, F), forecasts (n, 3, H, T) to be filled.
     """
-    slots = s.waiting_at.size
     for i in range(times.size):
-        if s.counts[PUSHED] - s.due.min() >= slots and slots < most:
+        if s.counts[PUSHED] - _oldest(s.due) >= s.waiting_at.size:
             return i
         _step(s, times[i], values[i])
-        forecasts[i] = s.forecast
+        copy(s.forecast.reshape(-1), forecasts[i].reshape(-1))
     return times.size
