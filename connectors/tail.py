@@ -1,0 +1,190 @@
+"""Files that others append to, followed through rotation, truncation and our own restarts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from itertools import count
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from connectors.columns import columns_of
+from connectors.generations import Generation
+from connectors.lines import CHUNK, LINE_LIMIT
+from connectors.watcher import Watcher
+from streamlnn.pipeline.contract import Batch, Context, Duration, Message, Settings
+
+log = logging.getLogger("streamlnn.tail")
+
+BATCH = 1000
+"""After how many messages a read is enough; the chunk that reaches it is read whole."""
+
+_CSV_ENDINGS = (".csv", ".tsv", ".txt", ".dat")
+
+
+class TailSettings(Settings):
+    """The options of followed files.
+
+    `paths` are file names with wildcards. `format` is told by the first one's ending if it is
+    not given. `start` says where to begin with files that are there already: behind the saved
+    position if there is one, else at their end or beginning; or always there. Files that come
+    later are read from their beginning. `poll` is how often to look; `rotate_wait` how long a
+    file that was moved away stays open after its last line.
+    """
+
+    kind: Literal["tail"] = "tail"
+    id: str = "tail"
+    paths: list[str] = Field(min_length=1)
+    format: Literal["csv", "jsonl"] | None = None
+    start: Literal["saved-or-end", "saved-or-begin", "begin", "end"] = "saved-or-end"
+    poll: Duration = 0.25
+    rotate_wait: Duration = 5.0
+
+
+class TailSource:
+    """Reads the lines that are appended to files, each once and in order.
+
+    Rotation by renaming or by deleting loses nothing as long as no file comes and goes between
+    two looks. Truncation (logrotate's copytruncate) loses what was written between its copy and
+    its cut, as it does for every reader.
+    """
+
+    Settings: ClassVar[type[BaseModel]] = TailSettings
+
+    def __init__(self, settings: TailSettings, context: Context) -> None:
+        self.id = settings.id
+        self.format = "csv" if _is_csv(settings) else "json"
+        self._settings = settings
+        self._clock = context.clock
+        self._watcher = Watcher(settings.paths, settings.rotate_wait)
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._connects = self._turn = self._too_long = 0
+        self._is_ready = self._unsaved = False
+        self._next_scan = 0.0
+
+    def connect(self, position: str | None) -> None:
+        """Look for the files; none being there is no error, they are waited for."""
+        always = self._connects == 0 and not self._settings.start.startswith("saved")
+        self._connects += 1
+        if position is None or always:
+            self._begin()
+        else:
+            self._resume([Generation.from_saved(saved) for saved in json.loads(position)["files"]])
+        self._is_ready = True
+
+    def read(self, timeout: float) -> Batch | None:
+        """Return the lines that have come, or an empty batch once, to save where it begins."""
+        deadline = time.monotonic() + timeout
+        for turn in count():
+            self._scan_if_due()
+            files = self._turns()
+            if messages := self._collect(files):
+                return self._batch(messages)
+            if self._unsaved:
+                return self._batch([])
+            now = time.monotonic()
+            # A line may take this many turns to come, and a truncation one to be noticed.
+            if now >= deadline and (not files or turn > LINE_LIMIT // CHUNK):
+                break
+            if not files:
+                time.sleep(max(0.0, min(deadline, self._next_scan) - now))
+        return None
+
+    def ack(self, position: str) -> None:
+        """Do nothing: a file forgets nothing."""
+
+    @property
+    def ready(self) -> bool:
+        """True after the first look at the files."""
+        return self._is_ready
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were too long, or never got their newline."""
+        return self._too_long + self._watcher.dropped
+
+    def close(self) -> None:
+        """Close all files."""
+        self._watcher.close()
+        self._is_ready = False
+
+    def _begin(self) -> None:
+        self._watcher.begin(time.monotonic())
+        if self._settings.start.endswith("end"):
+            for file in self._watcher.files:
+                self._skip(file)
+        # Without a saved position, a restart before the first line would begin at a later end.
+        self._unsaved = bool(self._watcher.files) and self._settings.start.endswith("end")
+
+    def _skip(self, file: Generation) -> None:
+        file.skip_to_end()
+        first = file.first_line()
+        if first is not None and self.format == "csv":
+            self._name_columns(file, first)
+
+    def _resume(self, saved: list[Generation]) -> None:
+        self._columns |= {file.origin: file.columns for file in saved if file.columns}
+        self._watcher.resume(saved, time.monotonic())
+
+    def _scan_if_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_scan:
+            self._watcher.scan(now)
+            self._next_scan = now + self._settings.poll
+
+    def _turns(self) -> list[tuple[Generation, int]]:
+        """Return the files that have something new, one generation of a name at most."""
+        files = [file for file in self._watcher.files if file.is_open]
+        # Newer ones are measured first: what a writer wrote before it changed files is then seen.
+        sizes = [file.size for file in reversed(files)][::-1]
+        waiting: dict[str, tuple[Generation, int]] = {}
+        for file, size in zip(files, sizes, strict=True):
+            if size != file.lines.end:
+                waiting.setdefault(file.origin, (file, size))
+        self._turn = (self._turn + 1) % max(1, len(waiting))
+        turns = list(waiting.values())
+        return turns[self._turn :] + turns[: self._turn]
+
+    def _collect(self, turns: list[tuple[Generation, int]]) -> list[Message]:
+        messages: list[Message] = []
+        for file, size in turns:
+            lines = file.read(size)
+            if lines is None:
+                self._watcher.truncated(file)
+            elif lines:
+                file.quiet_since = None
+                messages += self._messages(file, lines)
+            self._count_too_long(file)
+            if len(messages) >= BATCH:
+                break
+        return messages
+
+    def _messages(self, file: Generation, lines: list[bytes]) -> list[Message]:
+        if self.format == "csv" and file.columns is None and self._name_columns(file, lines[0]):
+            del lines[0]
+        received = self._clock()
+        return [Message(file.origin, line, received, file.columns) for line in lines]
+
+    def _name_columns(self, file: Generation, first: bytes) -> bool:
+        """Learn the columns from a first line; True if it is a header."""
+        file.columns, is_header = columns_of(first, self._columns.get(file.origin))
+        self._columns[file.origin] = file.columns
+        return is_header
+
+    def _count_too_long(self, file: Generation) -> None:
+        if file.lines.dropped:
+            log.warning("%s: a line of more than %d bytes is left out", file.path, LINE_LIMIT)
+            self._too_long += file.lines.dropped
+            file.lines.dropped = 0
+
+    def _batch(self, messages: list[Message]) -> Batch:
+        self._unsaved = False
+        return Batch(messages, json.dumps({"files": [it.saved() for it in self._watcher.files]}))
+
+
+def _is_csv(settings: TailSettings) -> bool:
+    if settings.format is not None:
+        return settings.format == "csv"
+    return settings.paths[0].lower().endswith(_CSV_ENDINGS)
