@@ -77,11 +77,12 @@ def _source(source: Connector, config: Config) -> dict[str, Any]:
 
 def _where(connector: Connector) -> str:
     """Return where a connector looks or writes: its first setting that says so."""
-    for key in ("url", "paths", "path", "via"):
+    for key in ("url", "paths", "path"):
         value = getattr(connector.settings, key, None)
         if value:
             return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return ""
+    via = getattr(connector.settings, "via", None)
+    return f"via {via}" if via else ""
 
 
 def _stream(stream: StreamSettings) -> dict[str, Any]:

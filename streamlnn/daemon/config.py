@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +20,7 @@ from pydantic.json_schema import models_json_schema
 from streamlnn.daemon.connector import Connector
 from streamlnn.daemon.crosscheck import cross_check, idle_sources
 from streamlnn.daemon.lines import Path, key_lines
-from streamlnn.daemon.problems import Problems, keys, unknown_key
+from streamlnn.daemon.problems import Homes, Problems, keys, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
 from streamlnn.daemon.variables import substitute
 from streamlnn.errors import ConfigError
@@ -96,7 +97,7 @@ def loads(
     """
     document = _parse(text, name)
     problems = Problems(name, document, key_lines(text))
-    reader = _Reader(substitute(document, os.environ, problems.add), problems)
+    reader = _Reader(substitute(document, os.environ, problems.add_unread), problems)
     return reader.config(live=live, path=path)
 
 
@@ -104,9 +105,9 @@ def schema() -> Table:
     """Return the JSON Schema of a configuration, with the tables of every installed connector."""
     tables: dict[str, list[type[BaseModel]]] = {
         **{name: [model] for name, model in _SINGLE.items()},
-        "source": list(_installed("source")),
+        "source": [model for _, model in _installed("source")],
         "stream": [StreamSettings],
-        "sink": list(_installed("sink")),
+        "sink": [model for _, model in _installed("sink")],
     }
     every = [model for models in tables.values() for model in models]
     found, definitions = models_json_schema([(model, "validation") for model in every])
@@ -124,11 +125,11 @@ def schema() -> Table:
     }
 
 
-def _installed(role: str) -> Iterator[type[BaseModel]]:
+def _installed(role: str) -> Iterator[tuple[str, type[BaseModel]]]:
     for kind in plugins.kinds(role):
         # A connector that lacks a package cannot be configured here either.
         with contextlib.suppress(ConfigError):
-            yield plugins.load(role, kind).Settings
+            yield kind, plugins.load(role, kind).Settings
 
 
 def _table_schema(name: str, kinds: list[Table]) -> Table:
@@ -159,8 +160,16 @@ class _Reader:
     def __init__(self, document: Table, problems: Problems) -> None:
         self._document = document
         self._problems = problems
-        self._homes = {_WRITTEN[name]: keys(model) for name, model in _SINGLE.items()}
-        self._homes[_WRITTEN["stream"]] = keys(StreamSettings)
+
+    @cached_property
+    def _homes(self) -> Homes:
+        """The keys of every table there may be; this imports every installed connector."""
+        homes = {_WRITTEN[name]: keys(model) for name, model in _SINGLE.items()}
+        homes[_WRITTEN["stream"]] = keys(StreamSettings)
+        for role in ("source", "sink"):
+            for kind, model in _installed(role):
+                homes[f"{_WRITTEN[role]} of kind {kind}"] = keys(model)
+        return homes
 
     def config(self, *, live: bool, path: pathlib.Path | None) -> Config:
         """Return the configuration; what is wrong with it is in the problems, not raised."""
@@ -199,7 +208,11 @@ class _Reader:
             yield from idle_sources(sources, froms, sinks)
 
     def _single(self, model: type[_Model], name: str) -> _Model | None:
-        return self._settings(model, self._document.get(name, {}), (name,))
+        table = self._document.get(name, {})
+        if isinstance(table, list):
+            self._problems.add((name,), f"there is one only: write [{name}], in single brackets")
+            return None
+        return self._settings(model, table, (name,))
 
     def _unknown_tables(self) -> None:
         for name, value in self._document.items():
@@ -238,7 +251,6 @@ class _Reader:
         name = table.get("id", _free_name(kind, taken))
         if type_ is None:
             return Connector(kind, name, None, None)
-        self._homes.setdefault(f"[[{role}]] of kind {kind}", keys(type_.Settings))
         whole = _completed(table, name, type_.Settings, sources)
         return Connector(kind, name, type_, self._settings(type_.Settings, whole, path))
 

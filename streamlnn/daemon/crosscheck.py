@@ -143,7 +143,7 @@ def _fields(stream: StreamSettings) -> Iterator[tuple[str, str]]:
         if low is not None and high is not None and low >= high:
             yield (
                 "limits",
-                f"{name!r} runs from {low:g} down to {high:g}; write the lower one first",
+                f"{name!r} runs from {low:g} to {high:g}; write the lower one first",
             )
 
 

@@ -40,9 +40,17 @@ class Problems:
         self._raw = raw
         self._lines = lines
         self._found: dict[tuple[int, str], None] = {}
+        self._unread: set[Path] = set()
+
+    def add_unread(self, path: Path, text: str) -> None:
+        """Note why the string at `path` is not known; what else is wrong with it is no news."""
+        self.add(path, text)
+        self._unread.add(path)
 
     def add(self, path: Path, text: str) -> None:
         """Note that `text` is wrong with what stands at `path`."""
+        if path in self._unread:
+            return
         label = ".".join(part for part in path if isinstance(part, str))
         line = line_of(self._lines, path)
         self._found[line, f"{self._name}:{line}: {label}: {text}"] = None

@@ -60,8 +60,9 @@ class Sample:
 def read_sample(config: Config, path: Path, topic: str | None) -> list[dict[str, Any]]:
     """Return for each `[[stream]]` table what it would read from the file at `path`.
 
-    An entry says `stream`, `time` (None: that of receipt), `values`, what is `missing` (with the nearest path) and which
-    numbers are `not_used`; or it says `problem`. Raises `InputUnavailable`.
+    An entry says `stream`, `time` (None: that of receipt), `values`, what is `missing` (with the
+    nearest path) and which numbers are `not_used`; or it says `problem`. Raises
+    `InputUnavailable`.
     """
     sample = Sample.open(path)
     return [_entry(config, stream, sample, topic) for stream in config.streams]
@@ -152,4 +153,4 @@ def as_text(entry: dict[str, Any]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "missing" if value is None else f"{value:g}"
+    return "missing" if value is None else repr(value)

@@ -143,7 +143,7 @@ class HttpSettings(Settings):
     @field_validator("token_file")
     @classmethod
     def _one_token(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and info.data.get("token") is not None:
+        if value is not None and info.data.get("token"):
             raise ValueError("token and token_file are both given; keep one of them")
         return value
 

@@ -1,0 +1,274 @@
+"""The commands take their options, say what is wrong on stderr, and exit with the agreed code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+from brokers import free_port
+from click.testing import CliRunner, Result
+
+from streamlnn.daemon import logs, options
+from streamlnn.daemon.cli import cli
+
+PIPELINE = '[[source]]\nkind = "stdin"\n[[stream]]\nid = "pump7"\n[http]\nlisten = false\n'
+
+
+@pytest.fixture(autouse=True)
+def no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("STREAMLNN_CONFIG", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    before = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = before
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "f.toml"
+    path.write_text(f'[daemon]\ndata_dir = "{tmp_path / "data"}"\n{PIPELINE}')
+    return path
+
+
+def run(*words: object) -> Result:
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+# Help, version, start
+
+
+def test_the_version_is_that_of_the_package():
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"streamlnn, version {version('streamlnn')}\n")
+
+
+def test_every_command_of_the_contract_is_there_and_explains_itself():
+    assert {*cli.commands} >= {"demo", "run", "check", "replay", "eval", "health", "schema"}
+    for name, command in cli.commands.items():
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert command.help is not None
+        assert all(
+            isinstance(option, click.Argument) or option.help for option in command.params
+        ), name
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["check", "CONFIG"]])
+def test_what_is_slow_to_import_is_left_out_until_it_is_needed(config: Path, words: list[str]):
+    script = f"""
+import sys
+from streamlnn.daemon.cli import cli
+try:
+    cli({[str(config) if word == "CONFIG" else word for word in words]!r})
+except SystemExit as end:
+    assert end.code == 0
+slow = {{"numba", "river", "torch", "amqtt", "uvicorn", "starlette", "matplotlib"}}
+found = slow & {{*sys.modules}}
+assert not found, found
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["no-such-command"],
+        ["run"],
+        ["check"],
+        ["replay"],
+        ["replay", "f.csv", "--speed", "fast"],
+        ["replay", "f.csv", "--speed", "0"],
+        ["replay", "f.csv", "--from", "yesterday"],
+        ["replay", "f.csv", "--publish"],
+        ["replay", "f.csv", "--loop"],
+        ["replay", "f.csv", "--loop", "--time", "now", "--expect", "e.jsonl"],
+        ["replay", "f.csv", "--format", "parchment"],
+        ["eval", "f.csv", "--horizons", "12,1"],
+        ["eval", "f.csv", "--horizons", "0"],
+        ["eval", "f.csv", "--horizons", "1,,2"],
+        ["eval", "f.csv", "--horizons", "10s"],
+        ["eval", "f.csv", "--season", "1"],
+        ["demo", "--speed", "-1"],
+        ["demo", "--for", "soon"],
+        ["schema", "zzz"],
+        ["check", "f.toml", "--topic", "a"],
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_so_on_stderr(words: list[str]):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check", "health", "replay", "eval"])
+def test_a_wrong_configuration_exits_with_78_and_tells_all_problems(tmp_path: Path, command: str):
+    path = tmp_path / "f.toml"
+    path.write_text(f"[daemon]\nkeep = 1\nzzz = 1\n{PIPELINE}")
+    given = ["x.csv", "--config", path] if command in ("replay", "eval") else [path]
+    result = run(command, *given)
+    assert result.exit_code == 78
+    assert result.stdout == ""
+    assert [line.split(": ")[1] for line in result.stderr.splitlines()] == [
+        "daemon.keep",
+        "daemon.zzz",
+    ]
+
+
+def test_a_configuration_that_is_not_there_exits_with_78(tmp_path: Path):
+    result = run("run", tmp_path / "f.toml")
+    assert result.exit_code == 78
+    assert "cannot be read: No such file or directory; name another file" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["replay", "eval"])
+def test_a_recording_that_is_not_there_exits_with_69(tmp_path: Path, command: str):
+    result = run(command, tmp_path / "f.csv")
+    assert result.exit_code == 69
+    assert result.stdout == ""
+    assert "f.csv" in result.stderr
+
+
+def test_what_fails_otherwise_exits_with_1(tmp_path: Path, config: Path):
+    (tmp_path / "data").write_text("in the way")
+    result = run("run", config)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("streamlnn: ")
+
+
+def test_health_exits_with_1_when_nobody_answers(tmp_path: Path):
+    path = tmp_path / "f.toml"
+    path.write_text(f'[http]\nlisten = "127.0.0.1:{free_port()}"\n')
+    assert run("health", path).exit_code == 1
+
+
+def test_the_configuration_may_come_from_the_environment(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("STREAMLNN_CONFIG", str(config))
+    result = run("check", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["ok"] is True
+
+
+def test_nothing_is_said_when_the_reader_of_stdout_has_gone():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "streamlnn", "schema", "config"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_daemon_ends_with_0_when_it_is_told_to(config: Path, number: signal.Signals):
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamlnn", "run", str(config)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as daemon:
+        assert daemon.stderr is not None
+        assert any("follows stdin" in line for line in daemon.stderr)
+        daemon.send_signal(number)
+        _, rest = daemon.communicate(timeout=30)
+    assert daemon.returncode == 0
+    assert "Traceback" not in rest
+
+
+# Schemas
+
+
+@pytest.mark.parametrize("what", ["config", "forecast", "event"])
+def test_each_schema_is_sound(what: str):
+    result = run("schema", what)
+    assert result.exit_code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(result.stdout))
+
+
+# Values
+
+
+def test_durations_are_seconds_or_have_a_unit():
+    assert [options.seconds(text) for text in ("10", "2.5", "10s", "2m")] == [10, 2.5, 10, 120]
+    for wrong in ("0", "-1", "nan", "inf", "soon", ""):
+        with pytest.raises(click.BadParameter, match="duration"):
+            options.seconds(wrong)
+
+
+def test_speeds_are_factors_or_max():
+    assert [options.speed(text) for text in ("max", "1", "0.5")] == [None, 1.0, 0.5]
+
+
+def test_moments_are_nanoseconds():
+    assert options.moment("1970-01-02") == 86_400 * 10**9
+    assert options.moment("1970-01-01T01:00:00+01:00") == 0
+
+
+# Logs
+
+
+def test_logs_are_lines_of_text_on_stderr(capsys: pytest.CaptureFixture[str]):
+    logs.set_up()
+    logging.getLogger("streamlnn.mqtt").info("lost %s", "plant")
+    logging.getLogger("streamlnn.mqtt").debug("noise")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.endswith("Z info streamlnn.mqtt: lost plant")
+    assert abs(time.time() - options.moment(line.split()[0]) / 1e9) < 60
+
+
+def test_logs_are_json_when_asked_for(capsys: pytest.CaptureFixture[str]):
+    logs.set_up("debug", "json")
+    try:
+        raise OSError("no such disk")
+    except OSError:
+        logging.getLogger("streamlnn.journal").exception("cannot\nwrite")
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert (entry["level"], entry["logger"]) == ("error", "streamlnn.journal")
+    assert entry["message"] == "cannot\nwrite"
+    assert "OSError: no such disk" in entry["exception"]
+
+
+def test_libraries_are_heard_only_when_they_warn(capsys: pytest.CaptureFixture[str]):
+    logs.set_up("debug")
+    logging.getLogger("some.library").info("hello")
+    logging.getLogger("some.library").warning("beware")
+    assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == ["beware"]
+
+
+def test_the_command_line_has_the_last_word_on_how_much_is_logged(config: Path):
+    for words, level in (
+        (["check", config], logging.INFO),
+        (["check", config, "-v"], logging.DEBUG),
+        (["-q", "check", config], logging.WARNING),
+    ):
+        assert run(*words).exit_code == 0
+        assert logging.getLogger("streamlnn").level == level
