@@ -1,0 +1,105 @@
+"""The simple forecasters that `eval` sets beside ours: persistence, seasonal naive, AR(24)-RLS.
+
+All answer in the same shape, (n, horizons): row t is what was known at t about t + h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+LAGS = 24
+FORGETTING = 0.999
+PRIOR = 100.0
+
+
+def filled(y: Array) -> Array:
+    """Return `y` (n,) with every missing value replaced by the last one seen.
+
+    >>> filled(np.array([np.nan, 1.0, np.nan, 3.0]))
+    array([nan,  1.,  1.,  3.])
+    """
+    seen = np.where(np.isfinite(y), np.arange(y.size), 0)
+    held = y[np.maximum.accumulate(seen)]
+    return np.where(np.isfinite(held), held, np.nan)
+
+
+def persistence(y: Array, horizons: Sequence[int]) -> Array:
+    """Return the last value seen, for every horizon."""
+    return np.repeat(filled(y)[:, None], len(horizons), axis=1)
+
+
+def seasonal_naive(y: Array, horizons: Sequence[int], season: int | None) -> Array:
+    """Return the newest value a whole number of seasons before the target.
+
+    While there is none, and without a season, the answer is the last value seen.
+    """
+    known, out = filled(y), persistence(y, horizons)
+    if season is None:
+        return out
+    for k, h in enumerate(horizons):
+        back = season * -(-h // season) - h
+        shifted = known[: y.size - back]
+        out[back:, k] = np.where(np.isfinite(shifted), shifted, out[back:, k])
+    return out
+
+
+def autoregression(y: Array, horizons: Sequence[int]) -> Array:
+    """Return AR(24)-RLS: 24 lags and a bias, one recursive least squares filter per horizon.
+
+    Forgetting 0.999, initial covariance 100 I. When a target has come, its lags and it are
+    standardised with the running mean and standard deviation of that moment, and learned.
+    Missing inputs are the last value seen; a missing target is not learned. Costs about 3
+    microseconds a value and horizon.
+    """
+    known = filled(y)
+    columns = [_autoregression(y, known, int(h)) for h in horizons]
+    return np.stack(columns, axis=1)
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _inputs(known, t, mean, deviation, x):  # type: ignore[no-untyped-def]
+    x[LAGS] = 1.0
+    for k in range(LAGS):
+        x[k] = (known[t - k] - mean) / deviation
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _learn(P, W, x, target):  # type: ignore[no-untyped-def]
+    """One step of recursive least squares; both triangles of P stay alike."""
+    Px = P @ x
+    total = FORGETTING + x @ Px
+    W += Px / total * (target - W @ x)
+    for i in range(x.size):
+        for j in range(i + 1):
+            P[i, j] = (P[i, j] - Px[i] * Px[j] / total) / FORGETTING
+            P[j, i] = P[i, j]
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _autoregression(y, known, horizon):  # type: ignore[no-untyped-def]
+    P, W, x = np.eye(LAGS + 1) * PRIOR, np.zeros(LAGS + 1), np.zeros(LAGS + 1)
+    out = np.full(y.size, np.nan)
+    count, mean, squares = 0, 0.0, 0.0
+    for t in range(y.size):
+        if np.isfinite(y[t]):
+            count += 1
+            step = y[t] - mean
+            mean += step / count
+            squares += step * (y[t] - mean)
+        if t < LAGS - 1 or np.isnan(known[t - LAGS + 1]):
+            continue
+        deviation = np.sqrt(squares / count) if squares > 0.0 else 1.0
+        s = t - horizon
+        if s >= LAGS - 1 and np.isfinite(y[t]) and np.isfinite(known[s - LAGS + 1]):
+            _inputs(known, s, mean, deviation, x)
+            _learn(P, W, x, (y[t] - mean) / deviation)
+        _inputs(known, t, mean, deviation, x)
+        out[t] = mean + deviation * (W @ x)
+    return out
