@@ -76,9 +76,9 @@ class Publication:
 
 
 class _VersionRefused(NotConnected):
-    """The broker does not speak the version we tried; `said` when it said so."""
+    """The broker may not speak the version we tried: it said so, hung up, or kept silent."""
 
-    def __init__(self, text: str, *, said: bool) -> None:
+    def __init__(self, text: str, *, said: bool = False) -> None:
         super().__init__(text)
         self.said = said
 
@@ -115,6 +115,7 @@ class MqttConnection:
         self._goodbye: ReasonCode | None = None
         self._window = _WINDOW
         self._packet_limit = math.inf
+        self._farewelled = 0
         self._only_old = False
         self._warned_old = False
         self._rivals = Rivals()
@@ -138,14 +139,12 @@ class MqttConnection:
         """Connect and log in, within about 5 s; what was unconfirmed before is forgotten."""
         self._drop()
         self._leave_the_field()
-        try:
-            self._open("3.1.1" if self._only_old else self.settings.version.replace("auto", "5"))
-        except _VersionRefused as refusal:
-            if self.settings.version != "auto" or self._only_old:
-                raise
-            self._open("3.1.1")
-            self._only_old = refusal.said
-            self._warn_old()
+        if self.settings.version != "auto":
+            self._open(self.settings.version, _OPEN_SECS)
+        elif self._only_old:
+            self._open("3.1.1", _OPEN_SECS)
+        else:
+            self._try_both()
 
     def turn(self, timeout: float, packets: int = PACKETS_PER_TURN) -> None:
         """Wait up to `timeout` seconds for the socket, then read up to `packets` and write.
@@ -165,7 +164,7 @@ class MqttConnection:
         """Subscribe, never to what this connection publishes, and wait for the broker's word."""
         client = self._live()
         asked = {self._ask(client, some, qos, retain_handling): some for some in _few(filters)}
-        self._await(lambda: asked.keys() <= self._subacks.keys())
+        self._await(lambda: asked.keys() <= self._subacks.keys(), _OPEN_SECS)
         for mid, some in asked.items():
             self._judge_grants(dict(zip(some, self._subacks.pop(mid), strict=False)), qos)
 
@@ -189,8 +188,9 @@ class MqttConnection:
 
     def farewell(self) -> None:
         """Publish now what the broker would publish for us if we died, waiting at most 2 s."""
-        if self.will is None or not self.up:
+        if self.will is None or not self.up or self._farewelled == self.epoch:
             return
+        self._farewelled = self.epoch
         self._queue.clear()
         last = Publication(self.will.topic, self.will.payload, 1, retain=True)
         deadline = time.monotonic() + _GOODBYE_SECS
@@ -212,7 +212,15 @@ class MqttConnection:
     def _accepted(self) -> bool:
         return self._connack is not None and not self._connack.is_failure
 
-    def _open(self, version: str) -> None:
+    def _try_both(self) -> None:
+        try:
+            self._open("5", _OPEN_SECS * 0.4)
+        except _VersionRefused as refusal:
+            self._open("3.1.1", _OPEN_SECS * 0.6)
+            self._only_old = refusal.said
+            self._warn_old()
+
+    def _open(self, version: str, secs: float) -> None:
         self._drop()
         self.version = version
         self.epoch += 1  # before the first packet: messages follow the broker's answer at once
@@ -220,12 +228,14 @@ class MqttConnection:
         try:
             self._client = client = self._new_client(version)
             self._dial(client)
-            self._await(lambda: self._accepted)
+            self._await(lambda: self._accepted, secs)
         except NotConnected as error:
             self._why = str(error)
             self._drop()
             raise
         self.connects += 1
+        if not self.session.clean and not self.session_present:
+            self._rivals.absent()
 
     def _new_client(self, version: str) -> paho.Client:
         try:
@@ -256,16 +266,16 @@ class MqttConnection:
                 f"{self._cannot()}: {why_not_reached(error, self.address)}"
             ) from error
 
-    def _await(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _OPEN_SECS
+    def _await(self, condition: Callable[[], bool], secs: float) -> None:
+        deadline = time.monotonic() + secs
         while not condition():
             if time.monotonic() > deadline:
                 self._why = (
-                    f"{self._cannot()}: it did not answer within {_OPEN_SECS:g} s: "
-                    "check that an MQTT broker listens there"
+                    f"{self._cannot()}: it did not answer within {secs:g} s: "
+                    f"check that a broker of MQTT {self.version} listens there"
                 )
                 self._drop()
-                raise NotConnected(self._why)
+                raise NotConnected(self._why) if self._accepted else _VersionRefused(self._why)
             self.turn(0.1)
 
     def _leave_the_field(self) -> None:
@@ -383,8 +393,7 @@ class MqttConnection:
             return _VersionRefused(f"{self._cannot()}: {why_refused(self._connack)}", said=True)
         return _VersionRefused(
             f"{self._cannot()}: it hung up before answering: check that an MQTT broker listens "
-            "there, and whether it asks for tls or a client certificate",
-            said=False,
+            "there, and whether it asks for tls or a client certificate"
         )
 
     def _why_lost(self) -> str:
@@ -393,7 +402,7 @@ class MqttConnection:
             return self._rival("another client has connected with the same id")
         if self._goodbye is not None:
             return f"it hung up ({self._goodbye})"
-        if self.version != "5" and self._rivals.kicked():  # before 5 a broker gives no reason
+        if self._rivals.kicked():
             return self._rival("it keeps hanging up; most likely another client has our id")
         return "the connection broke"
 

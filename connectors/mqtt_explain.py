@@ -34,11 +34,12 @@ def why_not_reached(error: Exception, address: Address) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {address.host!r} is not known: check the url and the name server"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not trusted ({error.verify_message}): check the name, set tls.ca"
-        )
+        said = error.verify_message
+        return f"its certificate is not trusted ({said}): check the name in the url, set tls.ca"
     if isinstance(error, ssl.SSLError):
         return f"no encrypted connection ({error.reason}): check the port and the tls table"
+    if address.secure and isinstance(error, ConnectionResetError):
+        return "it hung up on the encryption: check the port and the tls table"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there: start the broker, or check host and port"
     if isinstance(error, TimeoutError):

@@ -74,6 +74,17 @@ Url = Annotated[str, AfterValidator(_check_url)]
 Filter = Annotated[str, AfterValidator(check_filter)]
 
 
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho would leave that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class Tls(Settings):
     """Which certificates to trust, and which to show; an empty string is none."""
 
@@ -90,6 +101,7 @@ class Tls(Settings):
     def context(self) -> ssl.SSLContext:
         """Return what to check the broker with. Raises `OSError` for an unreadable file."""
         context = ssl.create_default_context(cafile=self.ca or None)
+        context.sslsocket_class = _TidySocket
         if self.cert:
             context.load_cert_chain(self.cert, self.key)
         return context

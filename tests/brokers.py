@@ -32,6 +32,13 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on a TCP port of loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def wait_until(condition: Callable[[], bool], what: str, secs: float = DEADLINE_SECS) -> None:
     """Return as soon as `condition()` holds; fail, naming `what`, after `secs`."""
     deadline = time.monotonic() + secs
@@ -112,9 +119,7 @@ class Broker:
     def _is_up(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"mosquitto ended: {self.log.read_text()}"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+        return listens(self.port)
 
     def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
         if self._process is not None:
