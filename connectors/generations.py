@@ -66,6 +66,15 @@ class Generation:
         """How many bytes the file has; once closed, how many were read."""
         return self.lines.end if self._fd is None else os.fstat(self._fd).st_size
 
+    def news(self) -> int | None:
+        """Return the size of the open file if there is anything to look at, None if not."""
+        if self._fd is None:
+            return None
+        found = os.fstat(self._fd)
+        # A file cut and written again to the very same size shows it by its time alone.
+        is_same = found.st_size == self.lines.end and found.st_mtime_ns == self.changed
+        return None if is_same else found.st_size
+
     @property
     def is_deleted(self) -> bool:
         """True when the open file has no name any more."""
@@ -120,12 +129,12 @@ class Generation:
         """Return the lines of the next chunk before `until`; None if the file was truncated."""
         if self._fd is None:
             return []
-        end = self.lines.end
+        end, changed = self.lines.end, os.fstat(self._fd).st_mtime_ns
         chunk = os.pread(self._fd, max(0, min(CHUNK, until - end)), end)
         # Only now: a truncation between the check and the read would give us foreign bytes.
         if not self.is_intact():
             return None
-        self.changed = os.fstat(self._fd).st_mtime_ns
+        self.changed = changed
         return [line for line, _ in self.lines.split(chunk)]
 
     def skip_to_end(self) -> None:

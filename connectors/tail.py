@@ -138,10 +138,10 @@ class TailSource:
         """Return the files that have something new, one generation of a name at most."""
         files = [file for file in self._watcher.files if file.is_open]
         # Newer ones are measured first: what a writer wrote before it changed files is then seen.
-        sizes = [file.size for file in reversed(files)][::-1]
+        news = [file.news() for file in reversed(files)][::-1]
         waiting: dict[str, tuple[Generation, int]] = {}
-        for file, size in zip(files, sizes, strict=True):
-            if size != file.lines.end:
+        for file, size in zip(files, news, strict=True):
+            if size is not None:
                 waiting.setdefault(file.origin, (file, size))
         self._turn = (self._turn + 1) % max(1, len(waiting))
         turns = list(waiting.values())
