@@ -41,7 +41,7 @@ $(VENV)/dev: $(CODE)
 # The tests talk to a real mosquitto; without one they are skipped (in CI: they fail).
 broker:
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; \
-	if command -v mosquitto mosquitto_pub >/dev/null; then exit 0; fi; \
+	if command -v mosquitto >/dev/null && command -v mosquitto_pub >/dev/null; then exit 0; fi; \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  echo "installing mosquitto"; \
 	  apt-get update -qq && apt-get install -y -qq mosquitto mosquitto-clients >/dev/null; \

@@ -44,6 +44,10 @@ class Announcer:
             outputs.append(Output("health", _encode(health)))
         return outputs
 
+    def rest(self) -> list[Output]:
+        """Return what has not been said yet, for the end."""
+        return [*self._states(), self._streams()]
+
     def _on_ready(self, ready: bool) -> list[Output]:
         news = ready and not self._ready
         self._ready = ready

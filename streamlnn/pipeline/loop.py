@@ -262,6 +262,10 @@ class Pipeline:
 
     def _finish(self) -> None:
         """Stop reading, let the sinks confirm what they can, write everything down."""
+        rest = self._announcer.rest()
+        for outbox in self._outboxes:
+            outbox.add(rest)
+        self._deliver(timeout=0.0)
         deadline = time.monotonic() + self.drain_secs
         while any(map(len, self._outboxes)) and time.monotonic() < deadline:
             self._deliver(timeout=IDLE_SECS)
