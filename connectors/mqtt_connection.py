@@ -31,6 +31,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from connectors.mqtt_client import Session, dial, make_client, properties
 from connectors.mqtt_explain import (
+    KEEPALIVE_TIMEOUT,
     SESSION_TAKEN_OVER,
     UNSUPPORTED_VERSION,
     why_not_reached,
@@ -113,6 +114,7 @@ class MqttConnection:
         self._subacks: dict[int, list[ReasonCode]] = {}
         self._connack: ReasonCode | None = None
         self._goodbye: ReasonCode | None = None
+        self._silent = False
         self._window = _WINDOW
         self._packet_limit = math.inf
         self._farewelled = 0
@@ -225,6 +227,7 @@ class MqttConnection:
         self.version = version
         self.epoch += 1  # before the first packet: messages follow the broker's answer at once
         self._connack = self._goodbye = None
+        self._silent = False
         try:
             self._client = client = self._new_client(version)
             self._dial(client)
@@ -402,6 +405,8 @@ class MqttConnection:
             return self._rival("another client has connected with the same id")
         if self._goodbye is not None:
             return f"it hung up ({self._goodbye})"
+        if self._silent:
+            return "there was no answer to our pings: the broker or the network stands still"
         if self._rivals.kicked():
             return self._rival("it keeps hanging up; most likely another client has our id")
         return "the connection broke"
@@ -447,6 +452,7 @@ class MqttConnection:
         _properties: Properties | None,
     ) -> None:
         self._goodbye = reason if flags.is_disconnect_packet_from_server else None
+        self._silent = reason.value == KEEPALIVE_TIMEOUT
 
     def _on_subscribe(
         self,

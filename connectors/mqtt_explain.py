@@ -9,6 +9,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from connectors.mqtt_settings import Address
 
+KEEPALIVE_TIMEOUT = 0x8D
 SESSION_TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -15,6 +16,8 @@ from typing import Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 DEADLINE_SECS = 20.0
 
@@ -82,6 +85,11 @@ class Broker:
     def kill(self) -> None:
         """End it as a crash would (SIGKILL)."""
         self._end(lambda process: process.kill())
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: its connections stand, and nothing answers (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def restart(self) -> Self:
         """Stop it and start it again on the same port."""
@@ -172,7 +180,9 @@ def _client(broker: Broker) -> Iterator[mqtt.Client]:
         client.username_pw_set(*broker.login)
     connected = threading.Event()
     client.on_connect = lambda *_: connected.set()
-    client.connect("127.0.0.1", broker.port)
+    properties = Properties(PacketTypes.CONNECT)
+    properties.ReceiveMaximum = 65_535  # else a broker drops what exceeds its queue of 1,000
+    client.connect("127.0.0.1", broker.port, properties=properties)
     client.loop_start()
     try:
         assert connected.wait(DEADLINE_SECS), "the broker did not answer"

@@ -92,6 +92,26 @@ def test_an_acknowledgement_from_before_a_restart_is_dropped(broker, source):
     restarted.close()
 
 
+def test_messages_left_over_from_a_lost_connection_are_handed_out_and_not_acknowledged(
+    broker, source
+):
+    sink = make_sink(source, daemon=False)
+    sink.connect()
+    broker.publish(b"a", b"left over", 5)
+    while not source.connection.inbox:
+        sink.flush(0.05)
+    broker.hang_up()
+    while source.connection.up:
+        sink.flush(0.05)
+    source.connect(None)
+    broker.publish(b"a", b"again", 5)
+    reader = Reader(source)
+    reader.until_count(2)
+    assert reader.payloads == [b"left over", b"again"]
+    broker.wait(PUBACK, 1)
+    assert broker.mids(PUBACK, connection=2) == [5]
+
+
 def test_a_repeat_flag_means_nothing(broker, source):
     broker.publish(b"a", b"never seen before", 1, dup=True)
     assert Reader(source).until_count(1)

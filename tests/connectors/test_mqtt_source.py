@@ -183,6 +183,13 @@ def test_what_came_before_the_connection_broke_is_handed_out_first(broker):
         assert len(reader.messages) == 50
 
 
+def test_a_broker_that_falls_silent_is_noticed_by_the_keepalive(broker):
+    with connected(broker, "a", keepalive="1s") as source:
+        broker.freeze()
+        assert "no answer to our pings" in Reader(source).until_lost()
+        broker.kill()
+
+
 def test_a_broker_with_memory_keeps_the_session_over_a_restart(make_broker):
     broker = make_broker("persistence true", "autosave_interval 1")
     with connected(broker, "a") as source:
