@@ -65,8 +65,11 @@ class _Views:
     def health(self, request: Request) -> Response:  # noqa: ARG002
         if self._status.alive(self._clock()):
             return _json({"status": "ok"})
-        reason = f"the pipeline's loop has not turned for {HEARTBEAT_LIMIT_SECS} s"
-        return _json({"status": "failing", "reason": reason}, 503)
+        begun = self._status.snapshot().heartbeat is not None
+        reason = (
+            f"has not turned for {HEARTBEAT_LIMIT_SECS} s" if begun else "has not begun to turn"
+        )
+        return _json({"status": "failing", "reason": f"the pipeline's loop {reason}"}, 503)
 
     def readiness(self, request: Request) -> Response:  # noqa: ARG002
         missing = self._status.missing()

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator
 from rich.table import Table
 from rich.text import Text
 
-from streamlnn.pipeline.messages import ForecastMessage, HorizonForecast, TargetForecast
+from streamlnn.pipeline.messages import (
+    EventMessage,
+    ForecastMessage,
+    HorizonForecast,
+    TargetForecast,
+)
 
 COLUMNS = ("stream", "value", "in", "forecast", "band", "coverage", "skill", "status")
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
@@ -30,6 +35,12 @@ def table(forecasts: Iterable[ForecastMessage]) -> Table:
                 shown.add_row(*row)
         shown.add_section()
     return shown
+
+
+def event_line(event: EventMessage) -> str:
+    """Return one line of plain text about an event."""
+    target = "" if event.target in (None, "value") else f" {event.target}"
+    return f"{event.time or '-'}  {event.stream}{target}: {event.text}"
 
 
 def line(forecast: ForecastMessage) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -18,11 +19,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from streamlnn.daemon.feed import Message
 from streamlnn.errors import StreamlnnError
-from streamlnn.pipeline.messages import ForecastMessage
+from streamlnn.pipeline.messages import EventMessage, ForecastMessage
 
 HOST = "127.0.0.1"
 MOST_UNCONFIRMED = 100
 """A broker slower than the feed slows the feed down, rather than a queue growing without end."""
+SHOWN_EVENTS = 3
 SUBSCRIBE_SECS = 5.0
 
 
@@ -73,16 +75,18 @@ class Feeder:
 
 
 class Watcher:
-    """Subscribes to the daemon's forecasts and keeps the newest of each stream.
+    """Subscribes to the daemon's forecasts and events and keeps the newest.
 
-    Entering the block waits for the subscription; raises `StreamlnnError` when it is not confirmed
-    within 5 seconds.
+    `received` counts the forecasts, `first` is when the first one came (monotonic seconds), and
+    `events` are the last few. Entering the block waits for the subscription; raises
+    `StreamlnnError` when it is not confirmed within 5 seconds.
     """
 
     def __init__(self, port: int, base: str) -> None:
         self.received = 0
+        self.first: float | None = None
+        self.events: deque[EventMessage] = deque(maxlen=SHOWN_EVENTS)
         self._newest: dict[str, ForecastMessage] = {}
-        self._decode = msgspec.json.Decoder(ForecastMessage).decode
         self._subscribed = threading.Event()
         self._client = _client()
         self._client.on_connect = self._on_connect
@@ -123,11 +127,15 @@ class Watcher:
         userdata: Any,  # noqa: ARG002
         message: mqtt.MQTTMessage,
     ) -> None:
-        if not message.topic.endswith("/forecast"):
-            return
-        forecast = self._decode(message.payload)
+        if message.topic.endswith("/forecast"):
+            self._keep(msgspec.json.decode(message.payload, type=ForecastMessage))
+        elif message.topic.endswith("/event"):
+            self.events.append(msgspec.json.decode(message.payload, type=EventMessage))
+
+    def _keep(self, forecast: ForecastMessage) -> None:
         self._newest[forecast.stream] = forecast
         self.received += 1
+        self.first = self.first or time.monotonic()
 
 
 def _client() -> mqtt.Client:
