@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from streamlnn.model.kernels import exact
 
 Array = NDArray[Any]
 
@@ -63,28 +64,28 @@ def autoregression(y: Array, horizons: Sequence[int]) -> Array:
     return np.stack(columns, axis=1)
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _inputs(known, t, mean, deviation, x):  # type: ignore[no-untyped-def]
-    x[LAGS] = 1.0
+@exact
+def _inputs(known, t, mean, deviation, lags):  # type: ignore[no-untyped-def]
+    lags[LAGS] = 1.0
     for k in range(LAGS):
-        x[k] = (known[t - k] - mean) / deviation
+        lags[k] = (known[t - k] - mean) / deviation
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _learn(P, W, x, target):  # type: ignore[no-untyped-def]
-    """One step of recursive least squares; both triangles of P stay alike."""
-    Px = P @ x
-    total = FORGETTING + x @ Px
-    W += Px / total * (target - W @ x)
-    for i in range(x.size):
+@exact
+def _learn(covariance, weights, lags, target):  # type: ignore[no-untyped-def]
+    """One step of recursive least squares; both triangles of covariance stay alike."""
+    projected = covariance @ lags
+    total = FORGETTING + lags @ projected
+    weights += projected / total * (target - weights @ lags)
+    for i in range(lags.size):
         for j in range(i + 1):
-            P[i, j] = (P[i, j] - Px[i] * Px[j] / total) / FORGETTING
-            P[j, i] = P[i, j]
+            covariance[i, j] = (covariance[i, j] - projected[i] * projected[j] / total) / FORGETTING
+            covariance[j, i] = covariance[i, j]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@exact
 def _autoregression(y, known, horizon):  # type: ignore[no-untyped-def]
-    P, W, x = np.eye(LAGS + 1) * PRIOR, np.zeros(LAGS + 1), np.zeros(LAGS + 1)
+    covariance, weights, lags = np.eye(LAGS + 1) * PRIOR, np.zeros(LAGS + 1), np.zeros(LAGS + 1)
     out = np.full(y.size, np.nan)
     count, mean, squares = 0, 0.0, 0.0
     for t in range(y.size):
@@ -98,8 +99,8 @@ def _autoregression(y, known, horizon):  # type: ignore[no-untyped-def]
         deviation = np.sqrt(squares / count) if squares > 0.0 else 1.0
         s = t - horizon
         if s >= LAGS - 1 and np.isfinite(y[t]) and np.isfinite(known[s - LAGS + 1]):
-            _inputs(known, s, mean, deviation, x)
-            _learn(P, W, x, (y[t] - mean) / deviation)
-        _inputs(known, t, mean, deviation, x)
-        out[t] = mean + deviation * (W @ x)
+            _inputs(known, s, mean, deviation, lags)
+            _learn(covariance, weights, lags, (y[t] - mean) / deviation)
+        _inputs(known, t, mean, deviation, lags)
+        out[t] = mean + deviation * (weights @ lags)
     return out

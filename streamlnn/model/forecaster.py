@@ -21,6 +21,8 @@ from streamlnn.model.waiting import MOST_WAITING, grown, with_room
 
 Array = NDArray[Any]
 
+_STATUS: tuple[Status, ...] = ("warming", "ok", "drifting")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
@@ -88,7 +90,7 @@ class Forecaster:
         """
         row = self._row(values)
         when = self._time(time)
-        before = self._state.forecast[:, 0].copy() if self.seq else None
+        before = self._state.forecast[:, 0].copy()
         made = self._run(when, row)[0]
         return self._told(time, row[0], made, before)
 
@@ -205,43 +207,28 @@ class Forecaster:
     def _bind(self, state: State) -> None:
         self._state, self._handle = state, kernels.bind(state)
 
-    def _told(self, time: float | None, y: Array, made: Array, before: Array | None) -> Forecast:
+    def _told(self, time: float | None, row: Array, made: Array, before: Array) -> Forecast:
         state = self._state
-        flat = state.targets.size == 1
-        scores = state.scores.transpose(2, 1, 0)
-        coverage, skill = _quality(scores)
-        yhat, lower, upper = made[..., 0] if flat else made
+        yhat, lower, upper = made
+        coverage, skill = state.quality.copy()
+        shape = (-1,) if state.targets.size == 1 else yhat.shape
+        y = row[state.targets]
+        y[~(np.abs(y) <= kernels.LARGEST)] = np.nan
         return Forecast(
             time=time,
             seq=self.seq - 1,
-            status=self._status(),
-            y=np.where(np.abs(y) <= kernels.LARGEST, y, np.nan)[state.targets],
-            yhat=yhat,
-            yhat_lower=lower,
-            yhat_upper=upper,
-            coverage=coverage[:, 0] if flat else coverage,
-            skill=skill[:, 0] if flat else skill,
+            status=_STATUS[state.counts[kernels.STATUS]],
+            y=y,
+            yhat=yhat.reshape(shape),
+            yhat_lower=lower.reshape(shape),
+            yhat_upper=upper.reshape(shape),
+            coverage=coverage.reshape(shape),
+            skill=skill.reshape(shape),
             anomaly_score=state.monitor[:, kernels.SCORE].copy(),
             anomaly_sign=state.monitor[:, kernels.SIGN].astype(np.int8),
             anomaly_active=state.monitor[:, kernels.ACTIVE] > 0.0,
             events=tuple(monitor.events(state, before, time)),
         )
-
-    def _status(self) -> Status:
-        state = self._state
-        young = state.scores[:, 0, kernels.SCORED].max() < kernels.WARM_AFTER
-        if young or self.seq < kernels.WARM_AFTER:
-            return "warming"
-        return "drifting" if state.monitor[:, kernels.DRIFTING].any() else "ok"
-
-
-def _quality(scores: Array) -> tuple[Array, Array]:
-    """Coverage and skill (horizons, targets) out of scores (5, horizons, targets)."""
-    scored = scores[kernels.SCORED] > 0
-    error, naive = scores[kernels.ERROR], scores[kernels.NAIVE_ERROR]
-    least = np.maximum(np.maximum(naive, 1e-12 * error), 1e-300)
-    coverage = np.where(scored, scores[kernels.COVERAGE], np.nan)
-    return coverage, np.where(scored, np.where(naive + error > 0, 1 - error / least, 0.0), np.nan)
 
 
 def _checked(fresh: State, state: Mapping[str, Array]) -> State:

@@ -19,7 +19,7 @@ MOST_REMEMBERED = 4096
 """Past values kept for the seasons, at most: a longer season is kept at a coarser spacing."""
 
 RESERVOIR_READOUT = (0.9995, 0.1)
-OWN_READOUT = (0.998, 0.1)
+OWN_READOUT = (0.9995, 0.1)
 """Forgetting and ridge of the two readouts."""
 
 
@@ -72,7 +72,7 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     every = settings.every or 0.0
     nothing = np.nan
     return {
-        "counts": np.zeros(6, np.int64),
+        "counts": np.zeros(8, np.int64),
         "clock": np.array([nothing, every, every, nothing]),
         "gaps": np.zeros(32),
         "scales": np.zeros((settings.fields, 10)),
@@ -81,6 +81,7 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
         "scores": np.zeros((targets, horizons, 5)),
         "monitor": np.zeros((targets, 21)),
         "forecast": np.full((3, horizons, targets), nothing),
+        "quality": np.full((2, horizons, targets), nothing),
         "due": np.zeros(horizons, np.int64),
         "stride": np.ones(horizons, np.int64),
     }
@@ -97,8 +98,8 @@ def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
         "U": np.zeros(M * (M - 1) // 2, dtype),
         "D": np.full(M, 1.0 / RESERVOIR_READOUT[1], dtype),
         "weights": np.zeros((T, H, M), dtype),
-        "own_U": np.zeros((T, A * (A - 1) // 2), dtype),
-        "own_D": np.full((T, A), 1.0 / OWN_READOUT[1], dtype),
+        "U_own": np.zeros((T, A * (A - 1) // 2), dtype),
+        "D_own": np.full((T, A), 1.0 / OWN_READOUT[1], dtype),
         "own_weights": np.zeros((T, H, A), dtype),
         "losses": np.zeros((T, H, G, E)),
         "top_losses": np.zeros((T, H, G)),

@@ -10,7 +10,7 @@ same machine code, so their numbers agree bit for bit. Sums may be reordered and
 liberties of fast maths cost accuracy here.
 """
 
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-untyped-calls
 # ruff: noqa: D103 - most of these are named after the one thing they do
 from __future__ import annotations
 
@@ -21,8 +21,26 @@ from numba import njit, types
 from numba.experimental import structref
 from numpy.typing import NDArray
 
-_PLAIN: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-_FUSED: dict[str, Any] = {**_PLAIN, "fastmath": {"reassoc", "contract"}}
+
+def _compiled(**options: Any) -> Any:
+    """Return a decorator like numba's `njit` that caches where it can and does without elsewhere.
+
+    numba refuses to cache, by an exception, where neither the package's folder nor the user's
+    cache folder can be written; then every process compiles anew.
+    """
+
+    def decorate(function: Any) -> Any:
+        settings = {"nogil": True, "error_model": "numpy", **options}
+        try:
+            return njit(cache=True, **settings)(function)
+        except RuntimeError:
+            return njit(**settings)(function)
+
+    return decorate
+
+
+exact = _compiled()
+fused = _compiled(fastmath={"reassoc", "contract"})
 
 LAGS = 24
 """Past values of its own that the autoregressive expert of a target looks at."""
@@ -45,7 +63,7 @@ NO_ANSWER = np.nan
 MEAN, SPREAD, STEP, BIGGEST_SPREAD, BIGGEST_STEP, LOW, HIGH, SEEN, STEPS, FRESH = range(10)
 
 # State.counts
-SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL = range(6)
+SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL, NEWS, STATUS = range(8)
 
 # State.clock, float64: coordinates are seconds, or record numbers for a stream by sample
 LAST, CADENCE, FIXED_CADENCE, BEFORE = range(4)
@@ -53,7 +71,10 @@ LAST, CADENCE, FIXED_CADENCE, BEFORE = range(4)
 # counts[ARRIVAL]: what was odd about the time of the newest record
 REGULAR, AFTER_GAP, CLOCK_SET_BACK = range(3)
 
-# State.experts' last axis
+# counts[STATUS]
+WARMING, OK, IN_DRIFT = range(3)
+
+# State.waiting_experts' last axis, after the forecast and the mixtures
 PERSISTENCE, AUTOREGRESSION, RESERVOIR, FIRST_SEASON = range(4)
 
 # State.scores, per target and horizon
@@ -130,8 +151,8 @@ class State(NamedTuple):
     U: NDArray[Any]  # f (M (M - 1) / 2,)
     D: NDArray[Any]  # f (M,)
     weights: NDArray[Any]  # f (T, H, M)
-    own_U: NDArray[Any]  # f (T, A (A - 1) / 2)
-    own_D: NDArray[Any]  # f (T, A)
+    U_own: NDArray[Any]  # f (T, A (A - 1) / 2)
+    D_own: NDArray[Any]  # f (T, A)
     own_weights: NDArray[Any]  # f (T, H, A)
     losses: NDArray[Any]  # (T, H, G, E)
     top_losses: NDArray[Any]  # (T, H, G)
@@ -141,6 +162,7 @@ class State(NamedTuple):
     scores: NDArray[Any]  # (T, H, 5)
     monitor: NDArray[Any]  # (T, 21)
     forecast: NDArray[Any]  # (3, H, T) yhat, lower, upper
+    quality: NDArray[Any]  # (2, H, T) coverage, skill
     # forecasts that wait for their targets
     due: NDArray[Any]  # (H,) int64: the oldest forecast not settled, counted from the first ever
     stride: NDArray[Any]  # (H,) int64: of so many records, one is learned from
@@ -162,7 +184,7 @@ class State(NamedTuple):
 
 
 @structref.register
-class _HandleType(types.StructRef):  # type: ignore[misc]
+class _HandleType(types.StructRef):
     """How numba sees a `Handle`."""
 
     def preprocess_fields(self, fields: Any) -> Any:
@@ -170,7 +192,7 @@ class _HandleType(types.StructRef):  # type: ignore[misc]
         return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
-class Handle(structref.StructRefProxy):  # type: ignore[misc]
+class Handle(structref.StructRefProxy):
     """One reference to all arrays of a `State`.
 
     Passed around instead of fifty arrays, it makes a call 25 microseconds cheaper and the
@@ -184,7 +206,7 @@ structref.define_constructor(Handle, _HandleType, list(State._fields))
 structref.define_boxing(_HandleType, Handle)
 
 
-@njit(**_PLAIN)
+@exact
 def bind(state):
     """Return the handle of a state's arrays."""
     return Handle(*state)
@@ -193,7 +215,7 @@ def bind(state):
 # ---------------------------------------------------------------------------------------- readout
 
 
-@njit(**_FUSED)
+@fused
 def dot(a, b):
     total = a.dtype.type(0)
     for i in range(a.size):
@@ -201,25 +223,25 @@ def dot(a, b):
     return total
 
 
-@njit(**_PLAIN)
+@exact
 def copy(a, b):
     for i in range(a.size):
         b[i] = a[i]
 
 
-@njit(**_PLAIN)
+@exact
 def fill(a, value):
     for i in range(a.size):
         a[i] = value
 
 
-@njit(**_FUSED)
+@fused
 def add_scaled(y, a, x):
     for i in range(y.size):
         y[i] += a * x[i]
 
 
-@njit(**_FUSED)
+@fused
 def _sweep(column, gain, p, g):
     for i in range(column.size):
         u = column[i]
@@ -227,7 +249,7 @@ def _sweep(column, gain, p, g):
         gain[i] += u * g
 
 
-@njit(**_PLAIN)
+@exact
 def _absorb_column(column, gain, D, j, f, alpha, forgetting):
     g = D[j] * f
     grown = alpha + f * g
@@ -237,13 +259,13 @@ def _absorb_column(column, gain, D, j, f, alpha, forgetting):
     return grown
 
 
-@njit(**_PLAIN)
+@exact
 def _divide(gain, alpha):
     for j in range(gain.size):
         gain[j] /= alpha
 
 
-@njit(**_PLAIN)
+@exact
 def absorb(U, D, x, forgetting, gain):
     """Take features x into the covariance U D U' and leave the gain they earn in `gain`."""
     lam = D.dtype.type(forgetting)
@@ -255,7 +277,7 @@ def absorb(U, D, x, forgetting, gain):
     _divide(gain, alpha)
 
 
-@njit(**_PLAIN)
+@exact
 def refresh(U, D, unit, weight, gain):
     """Absorb one pseudo-observation of the prior: weight `unit` is 0, with `weight`."""
     one = D.dtype.type(1)
@@ -268,12 +290,12 @@ def refresh(U, D, unit, weight, gain):
     _divide(gain, alpha)
 
 
-@njit(**_PLAIN)
+@exact
 def refresh_weight(forgetting, ridge, features):
     return ridge * (1.0 - forgetting) * features * REFRESH_EVERY
 
 
-@njit(**_PLAIN)
+@exact
 def correct(weights, x, gain, target, repeats):
     """Learn one target with the gain its features earned; return the error made before.
 
@@ -287,7 +309,7 @@ def correct(weights, x, gain, target, repeats):
     return error
 
 
-@njit(**_PLAIN)
+@exact
 def relax(weights, unit, gain):
     """Pull the weights towards the prior with the gain of a refresh of `unit`."""
     add_scaled(weights, -weights[unit], gain)
@@ -296,9 +318,9 @@ def relax(weights, unit, gain):
 # ---------------------------------------------------------------------------------------- scaling
 
 
-@njit(**_PLAIN)
+@exact
 def _running(size, deviation, count):
-    """Running root mean square that at most grows by sqrt(2) a step, once it is something."""
+    """Return a running root mean square that, once it is something, doubles its square at most."""
     rate = max(1.0 / count, 0.001)
     limit = size / np.sqrt(rate)
     if count > 8 and size > 0.0:
@@ -306,12 +328,12 @@ def _running(size, deviation, count):
     return np.hypot(np.sqrt(1.0 - rate) * size, np.sqrt(rate) * deviation)
 
 
-@njit(**_PLAIN)
+@exact
 def _floored(size, biggest):
     return max(size, 1e-6 * biggest)
 
 
-@njit(**_PLAIN)
+@exact
 def update_scale(scale, value, last):
     """Let the running location and scales of one field see an observed value."""
     first = scale[SEEN] == 0.0
@@ -330,13 +352,13 @@ def update_scale(scale, value, last):
         scale[STEP] = _floored(step, scale[BIGGEST_STEP])
 
 
-@njit(**_PLAIN)
+@exact
 def step_scale(scale):
     """Root mean square of the change from one record to the next; 1 while nothing ever changed."""
     return scale[STEP] if scale[STEP] > 0.0 else 1.0
 
 
-@njit(**_PLAIN)
+@exact
 def level(scale, value):
     """Standardised value, within +-5."""
     if scale[SPREAD] == 0.0:
@@ -347,7 +369,7 @@ def level(scale, value):
 # ------------------------------------------------------------------------------------------- time
 
 
-@njit(**_PLAIN)
+@exact
 def median(a):
     """Return the upper median by counting, for a handful of numbers."""
     for i in range(a.size):
@@ -360,7 +382,7 @@ def median(a):
     return np.nan
 
 
-@njit(**_PLAIN)
+@exact
 def _learn_cadence(s, elapsed):
     n = s.counts[GAPS]
     s.gaps[n % s.gaps.size] = elapsed
@@ -369,14 +391,14 @@ def _learn_cadence(s, elapsed):
         s.clock[CADENCE] = median(s.gaps[: min(n + 1, s.gaps.size)])
 
 
-@njit(**_PLAIN)
+@exact
 def _forget_time(s):
     if s.by_time[0]:
         fill(s.due, s.counts[PUSHED])
         s.counts[SEASON_PUSHED] = 0
 
 
-@njit(**_PLAIN)
+@exact
 def _take_time(s, time):
     """Return the elapsed time in usual steps, and mark what is odd about it."""
     last, cadence = s.clock[LAST], s.clock[CADENCE]
@@ -399,7 +421,7 @@ def _take_time(s, time):
 # ---------------------------------------------------------------------------------------- filling
 
 
-@njit(**_PLAIN)
+@exact
 def _target_of(s, field):
     for t in range(s.targets.size):
         if s.targets[t] == field:
@@ -407,9 +429,9 @@ def _target_of(s, field):
     return -1
 
 
-@njit(**_PLAIN)
+@exact
 def _filled(s, field, steps):
-    """What stands in for a missing value: a straight line towards the shortest forecast."""
+    """Stand in for a missing value: a straight line towards the shortest forecast."""
     last = s.history[field, 0]
     t = _target_of(s, field)
     if t < 0 or np.isnan(s.forecast[0, 0, t]):
@@ -419,7 +441,7 @@ def _filled(s, field, steps):
     return last + share * (s.forecast[0, 0, t] - last)
 
 
-@njit(**_PLAIN)
+@exact
 def _take_value(s, field, value, steps):
     scale = s.scales[field]
     seen = abs(value) <= LARGEST
@@ -437,14 +459,14 @@ def _take_value(s, field, value, steps):
 # --------------------------------------------------------------------------------------- features
 
 
-@njit(**_PLAIN)
+@exact
 def leak(x, drive, tau, dt):
     """Let leaky units follow their drive over dt usual steps: exact, the drive held constant."""
     for i in range(x.size):
         x[i] += x.dtype.type(1.0 - np.exp(-dt / tau[i])) * (drive[i] - x[i])
 
 
-@njit(**_PLAIN)
+@exact
 def reservoir_drive(x, u, taps, W, W_in, bias, drive):
     for i in range(x.size):
         total = bias[i] + dot(W_in[i], u)
@@ -453,13 +475,13 @@ def reservoir_drive(x, u, taps, W, W_in, bias, drive):
         drive[i] = np.tanh(total)
 
 
-@njit(**_PLAIN)
+@exact
 def lag_units(window, V, bias, out):
     for i in range(out.size):
         out[i] = np.tanh(bias[i] + dot(V[i], window))
 
 
-@njit(**_PLAIN)
+@exact
 def _lags_into(out, scale, history, lags):
     """One field's level and its latest changes, in scales."""
     out[0] = level(scale, history[0])
@@ -469,7 +491,7 @@ def _lags_into(out, scale, history, lags):
         out[k] = min(max(change, -32.0), 32.0)
 
 
-@njit(**_PLAIN)
+@exact
 def _make_features(s, steps):
     fields, units = s.history.shape[0], s.x.size
     lags = s.V.shape[1] // fields
@@ -489,7 +511,7 @@ def _make_features(s, steps):
     copy(s.x, s.features[end + units :])
 
 
-@njit(**_PLAIN)
+@exact
 def _make_own_features(s):
     for t in range(s.targets.size):
         field = s.targets[t]
@@ -500,7 +522,7 @@ def _make_own_features(s):
 # ---------------------------------------------------------------------------------------- seasons
 
 
-@njit(**_PLAIN)
+@exact
 def _remember(s, at):
     """Keep the newest values for later seasons, unless the last kept are near enough."""
     n, size = s.counts[SEASON_PUSHED], s.season_at.size
@@ -514,9 +536,9 @@ def _remember(s, at):
     s.counts[SEASON_PUSHED] = n + 1
 
 
-@njit(**_PLAIN)
+@exact
 def _find(s, at):
-    """The first kept record at or after `at`, counted from the first ever kept."""
+    """Return the first kept record at or after `at`, counted from the first ever kept."""
     size = s.season_at.size
     high = s.counts[SEASON_PUSHED]
     low = max(0, high - size)
@@ -529,7 +551,7 @@ def _find(s, at):
     return low
 
 
-@njit(**_PLAIN)
+@exact
 def _past_value(s, at, t, widest):
     """Target t at coordinate `at`, between the kept records around it; NaN when unknown."""
     size, n = s.season_at.size, s.counts[SEASON_PUSHED]
@@ -548,9 +570,9 @@ def _past_value(s, at, t, widest):
     return s.season_values[a, t] + share * (s.season_values[b, t] - s.season_values[a, t])
 
 
-@njit(**_PLAIN)
+@exact
 def _seasonal(s, at, t, h, season):
-    """The newest known value a whole number of seasons before the time that is forecast."""
+    """Return the newest known value a whole number of seasons before the time forecast."""
     ahead = s.horizons[h]
     usual = s.clock[CADENCE] if s.by_time[0] else 1.0
     back = season * np.ceil(ahead / season - 1e-9)
@@ -560,7 +582,7 @@ def _seasonal(s, at, t, h, season):
 # --------------------------------------------------------------------------------------- mixture
 
 
-@njit(**_PLAIN)
+@exact
 def power_weights(losses, out):
     """Weights proportional to loss ** -POWER, by logarithms; equal while no loss is known."""
     best = np.inf
@@ -575,7 +597,7 @@ def power_weights(losses, out):
         out[k] /= total
 
 
-@njit(**_PLAIN)
+@exact
 def _mixed(losses, values, weights):
     """Weighted mean, taken around the first value so that equal values stay what they are."""
     power_weights(losses, weights)
@@ -585,7 +607,7 @@ def _mixed(losses, values, weights):
     return values[0] + shift
 
 
-@njit(**_PLAIN)
+@exact
 def discount(losses, values, y, size, limit, memory):
     """Let every forecaster's discounted squared loss see its error, in scales, within +-limit."""
     for k in range(values.size):
@@ -596,14 +618,14 @@ def discount(losses, values, y, size, limit, memory):
 # -------------------------------------------------------------------------------------- intervals
 
 
-@njit(**_PLAIN)
+@exact
 def _tracker(log_q, means, k):
     if MEAN_RATES[k] == 0.0:
         return max(np.exp(log_q[k]), 1e-6)
     return max(means[k] * np.exp(log_q[k]), 1e-6)
 
 
-@njit(**_PLAIN)
+@exact
 def band(log_q, means, losses, out):
     """Half width in scales, and each tracker's own behind it, into `out`."""
     best = np.inf
@@ -619,7 +641,7 @@ def band(log_q, means, losses, out):
     out[0] = np.exp(mean / total)
 
 
-@njit(**_PLAIN)
+@exact
 def track(log_q, means, losses, issued, score, alpha, count):
     """Learn from one absolute error in scales and the half widths that were issued for it."""
     for k in range(losses.size):
@@ -638,7 +660,7 @@ def track(log_q, means, losses, issued, score, alpha, count):
 # ---------------------------------------------------------------------------------------- monitor
 
 
-@njit(**_PLAIN)
+@exact
 def tail(m, size):
     """How often an error is at least so big: linear below the 90 % quantile, a power above."""
     q90 = max(m[Q90], 1e-9)
@@ -648,7 +670,7 @@ def tail(m, size):
     return 0.1 * (size / q90) ** -steepness
 
 
-@njit(**_PLAIN)
+@exact
 def _learn_tail(m, size):
     n = m[ERRORS]
     m[ERRORS] = n + 1.0
@@ -662,7 +684,7 @@ def _learn_tail(m, size):
     m[PEAK] = max(m[PEAK] * (1.0 - 1.0 / 2000.0), min(size, 2.0 * m[PEAK]), m[Q99])
 
 
-@njit(**_PLAIN)
+@exact
 def _watch_anomaly(m, size, sign, p, seq, time, quiet):
     m[ANOMALY_TOLD] = NOTHING
     m[REST] = max(0.0, m[REST] - 1.0)
@@ -675,7 +697,7 @@ def _watch_anomaly(m, size, sign, p, seq, time, quiet):
         m[SINCE_SEQ], m[SINCE_TIME] = seq, time
 
 
-@njit(**_PLAIN)
+@exact
 def _watch_drift(m, size, seq, time, quiet):
     """Compare the latest errors with the usual ones."""
     n = m[ERRORS]
@@ -693,7 +715,7 @@ def _watch_drift(m, size, seq, time, quiet):
         m[DRIFT_SEQ], m[DRIFT_TIME] = seq, time
 
 
-@njit(**_PLAIN)
+@exact
 def watch(m, error, seq, time, quiet):
     """Judge one error of the shortest horizon, in scales; `quiet` while nothing may begin."""
     usual = m[SIZE] if m[SIZE] > 0.0 else abs(error)
@@ -710,7 +732,7 @@ def watch(m, error, seq, time, quiet):
 # --------------------------------------------------------------------------------------- settling
 
 
-@njit(**_PLAIN)
+@exact
 def _learn(s, slot, t, h, y):
     """Teach both readouts the change from the time of issue, freed of wild outliers."""
     base, size = s.waiting_base[slot, t, 0], s.waiting_base[slot, t, 1]
@@ -726,7 +748,7 @@ def _learn(s, slot, t, h, y):
     return limit
 
 
-@njit(**_PLAIN)
+@exact
 def _score(s, slot, t, h, y, half):
     """Let the running scores see the forecast as it was issued."""
     scores = s.scores[t, h]
@@ -739,7 +761,7 @@ def _score(s, slot, t, h, y, half):
     scores[SCORED] += 1.0
 
 
-@njit(**_PLAIN)
+@exact
 def _settle_target(s, slot, t, h, y):
     issued = s.waiting_experts[slot, t, h]
     bands = s.waiting_bands[slot, t, h]
@@ -757,7 +779,7 @@ def _settle_target(s, slot, t, h, y):
         s.monitor[t, LATEST] = (y - issued[0]) / size
 
 
-@njit(**_PLAIN)
+@exact
 def _relax_all(s, slot, h):
     seq = s.waiting_seq[slot]
     if seq % REFRESH_EVERY != 0 or s.stride[h] > 1:
@@ -766,10 +788,10 @@ def _relax_all(s, slot, h):
     row = turn % s.refresh_gain.shape[0]
     for t in range(s.targets.size):
         relax(s.weights[t, h], turn % s.D.size, s.refresh_gain[row])
-        relax(s.own_weights[t, h], turn % s.own_D.shape[1], s.refresh_own_gain[row, t])
+        relax(s.own_weights[t, h], turn % s.D_own.shape[1], s.refresh_own_gain[row, t])
 
 
-@njit(**_PLAIN)
+@exact
 def _arrived(s, t, due, now, bridged):
     """Target t at coordinate `due`, between the newest record and the one before it."""
     field = s.targets[t]
@@ -782,7 +804,7 @@ def _arrived(s, t, due, now, bridged):
     return s.before[t] + share * (y - s.before[t])
 
 
-@njit(**_PLAIN)
+@exact
 def _settle(s, now):
     """Settle every forecast that has fallen due, oldest first, one horizon after the other."""
     slots = s.waiting_at.size
@@ -807,16 +829,16 @@ def _settle(s, now):
 # ------------------------------------------------------------------------------------- forecasting
 
 
-@njit(**_PLAIN)
+@exact
 def _bounded(s, field, value):
-    """An expert's answer, kept near the range seen; the last value when it is not a number."""
+    """Keep an answer near the range seen; it is the last value when it is not a number."""
     half = (s.scales[field, HIGH] - s.scales[field, LOW]) / 2.0
     low, high = s.scales[field, LOW] - half, s.scales[field, HIGH] + half
     value = value if np.isfinite(value) else s.history[field, 0]
     return min(max(value, low), high)
 
 
-@njit(**_PLAIN)
+@exact
 def _ask_experts(s, at, t, h, answers):
     field = s.targets[t]
     last, size = s.history[field, 0], step_scale(s.scales[field])
@@ -829,7 +851,7 @@ def _ask_experts(s, at, t, h, answers):
         answers[k] = _bounded(s, field, answers[k])
 
 
-@njit(**_PLAIN)
+@exact
 def _forecast_one(s, at, slot, t, h, weights):
     field, mixtures = s.targets[t], MEMORIES.size
     issued = s.waiting_experts[slot, t, h]
@@ -847,7 +869,7 @@ def _forecast_one(s, at, slot, t, h, weights):
     s.forecast[2, h, t] = issued[0] + half
 
 
-@njit(**_PLAIN)
+@exact
 def _issue(s, at):
     """Forecast every target and horizon, and let the forecasts wait for their values."""
     slot = s.counts[PUSHED] % s.waiting_at.size
@@ -864,7 +886,7 @@ def _issue(s, at):
     return slot
 
 
-@njit(**_PLAIN)
+@exact
 def _absorb_all(s, slot):
     """Take the newest features into the covariances; their gains wait beside them."""
     copy(s.features, s.waiting_x[slot])
@@ -872,10 +894,10 @@ def _absorb_all(s, slot):
     for t in range(s.targets.size):
         copy(s.own[t], s.waiting_own[slot, t])
         gain = s.waiting_own_gain[slot, t]
-        absorb(s.own_U[t], s.own_D[t], s.own[t], s.readout_settings[1, 0], gain)
+        absorb(s.U_own[t], s.D_own[t], s.own[t], s.readout_settings[1, 0], gain)
 
 
-@njit(**_PLAIN)
+@exact
 def _refresh_all(s):
     if s.counts[SEQ] % REFRESH_EVERY != 0:
         return
@@ -885,28 +907,54 @@ def _refresh_all(s):
     weight = refresh_weight(forgetting, ridge, s.D.size)
     refresh(s.U, s.D, turn % s.D.size, weight, s.refresh_gain[row])
     forgetting, ridge = s.readout_settings[1]
-    size = s.own_D.shape[1]
+    size = s.D_own.shape[1]
     weight = refresh_weight(forgetting, ridge, size)
     for t in range(s.targets.size):
-        refresh(s.own_U[t], s.own_D[t], turn % size, weight, s.refresh_own_gain[row, t])
+        refresh(s.U_own[t], s.D_own[t], turn % size, weight, s.refresh_own_gain[row, t])
 
 
 # ----------------------------------------------------------------------------------------- a step
 
 
-@njit(**_PLAIN)
+@exact
 def _watch_all(s, time):
-    seq = s.counts[SEQ]
+    seq, news = s.counts[SEQ], 0
     quiet = s.counts[ARRIVAL] != REGULAR
     for t in range(s.targets.size):
         m = s.monitor[t]
         m[ANOMALY_TOLD], m[DRIFT_TOLD], m[SCORE] = NOTHING, NOTHING, 0.0
         if not np.isnan(m[LATEST]):
-            young = s.scores[t, 0, SCORED] < 64.0
+            young = s.scores[t, 0, SCORED] < 2 * WARM_AFTER
             watch(m, m[LATEST], seq, time, quiet or young)
+        news += m[ANOMALY_TOLD] != NOTHING or m[DRIFT_TOLD] != NOTHING
+    s.counts[NEWS] = news
 
 
-@njit(**_PLAIN)
+@exact
+def skill(error, naive):
+    """1 - error / naive, also where one or both are 0."""
+    if naive == 0.0 and error == 0.0:
+        return 0.0
+    return 1.0 - error / max(naive, 1e-9 * error)
+
+
+@exact
+def _grade(s):
+    """Say how good the forecasts have been lately, and how the model is doing as a whole."""
+    scored, drifting = 0.0, False
+    for t in range(s.targets.size):
+        scored = max(scored, s.scores[t, 0, SCORED])
+        drifting |= s.monitor[t, DRIFTING] > 0.0
+        for h in range(s.horizons.size):
+            scores = s.scores[t, h]
+            if scores[SCORED] > 0.0:
+                s.quality[0, h, t] = scores[COVERAGE]
+                s.quality[1, h, t] = skill(scores[ERROR], scores[NAIVE_ERROR])
+    warm = scored >= WARM_AFTER and s.counts[SEQ] >= WARM_AFTER
+    s.counts[STATUS] = (IN_DRIFT if drifting else OK) if warm else WARMING
+
+
+@exact
 def _step(s, time, values):
     s.clock[BEFORE] = s.clock[LAST]
     for t in range(s.targets.size):
@@ -920,6 +968,7 @@ def _step(s, time, values):
     fill(s.monitor[:, LATEST], np.nan)
     _settle(s, at)
     _watch_all(s, time)
+    _grade(s)
     _remember(s, at)
     _make_features(s, steps)
     _make_own_features(s)
@@ -929,7 +978,7 @@ def _step(s, time, values):
     s.counts[SEQ] += 1
 
 
-@njit(**_PLAIN)
+@exact
 def _oldest(due):
     oldest = due[0]
     for h in range(1, due.size):
@@ -937,7 +986,7 @@ def _oldest(due):
     return oldest
 
 
-@njit(**_PLAIN)
+@exact
 def run(s, times, values, forecasts):
     """Step through records; return how many: fewer than all when no slot is left to wait in.
 
@@ -949,3 +998,13 @@ def run(s, times, values, forecasts):
         _step(s, times[i], values[i])
         copy(s.forecast.reshape(-1), forecasts[i].reshape(-1))
     return times.size
+
+
+def warm() -> None:
+    """Compile all that a `Forecaster` of the default dtype needs, or load it from the cache.
+
+    Takes about 11 seconds cold and half a second from the cache.
+    """
+    from streamlnn.model.forecaster import Forecaster  # it imports this file
+
+    Forecaster([1]).step(None, 0.0)

@@ -19,6 +19,7 @@ changes nothing in the model, because resetting at detected drift made forecasts
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamlnn.model import kernels
 from streamlnn.model.kernels import State
@@ -27,15 +28,14 @@ from streamlnn.model.records import Event, EventType, Phase
 _PHASES: dict[int, Phase] = {kernels.STARTED: "start", kernels.ENDED: "end"}
 
 
-def events(state: State, forecast_before: np.ndarray | None, time: float | None) -> list[Event]:
+def events(state: State, forecast_before: NDArray[np.float64], time: float | None) -> list[Event]:
     """Return what the newest record made begin or end.
 
     `forecast_before` (3, targets) is what had last been forecast for the shortest horizon.
     """
     found = _arrival(state, time)
-    told = state.monitor[:, [kernels.ANOMALY_TOLD, kernels.DRIFT_TOLD]]
-    if told.any():
-        for t in range(told.shape[0]):
+    if state.counts[kernels.NEWS]:
+        for t in range(state.targets.size):
             found += _of_target(state, t, forecast_before, time)
     return found
 
@@ -55,7 +55,7 @@ def _arrival(state: State, time: float | None) -> list[Event]:
 
 
 def _of_target(
-    state: State, t: int, forecast_before: np.ndarray | None, time: float | None
+    state: State, t: int, forecast_before: NDArray[np.float64], time: float | None
 ) -> list[Event]:
     m, found = state.monitor[t], []
     if m[kernels.ANOMALY_TOLD]:
@@ -72,11 +72,12 @@ def _of_target(
     return found
 
 
-def _anomaly(state: State, t: int, forecast_before: np.ndarray | None, time: float | None) -> Event:
+def _anomaly(
+    state: State, t: int, forecast_before: NDArray[np.float64], time: float | None
+) -> Event:
     m, phase = state.monitor[t], _PHASES[int(state.monitor[t, kernels.ANOMALY_TOLD])]
     y = float(state.history[state.targets[t], 0])
-    nothing = np.full(3, np.nan)
-    yhat, lower, upper = nothing if forecast_before is None else forecast_before[:, t]
+    yhat, lower, upper = forecast_before[:, t]
     side = "above" if m[kernels.LATEST] > 0 else "below"
     text = (
         f"The value {y:.6g} is far {side} what was forecast."

@@ -54,7 +54,7 @@ class Readout:
 
     def predict(self, x: Array) -> Array:
         """Return the outputs (outputs,) for the features `x` (features,)."""
-        return self.weights @ x.astype(self.D.dtype)
+        return np.asarray(self.weights @ x.astype(self.D.dtype))
 
     def learn(self, x: Array, y: Array) -> Array:
         """Learn that `x` goes with `y` (outputs,); return the errors made *before* learning."""

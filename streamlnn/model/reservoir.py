@@ -51,7 +51,7 @@ class Reservoir:
         self.tau = np.exp(random.uniform(np.log(0.3), np.log(30.0), units)).astype(dtype)
 
     @property
-    def W(self) -> Array:
+    def W(self) -> Array:  # noqa: N802 - the letter the field uses
         """The recurrent weights as a dense matrix (units, units): row i is what unit i hears."""
         return _dense(self.taps, self.links)
 

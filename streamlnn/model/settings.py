@@ -16,10 +16,10 @@ MOST_SAMPLES = 10_000_000
 class Settings:
     """The arguments of `Forecaster`; raises `ValueError`, saying which and why, for bad ones."""
 
-    horizons: tuple[int, ...] | tuple[str, ...]
+    horizons: tuple[int | str, ...]
     fields: int
     targets: tuple[int, ...] | None
-    seasons: tuple[int, ...] | tuple[str, ...]
+    seasons: tuple[int | str, ...]
     level: float
     units: int
     seed: int

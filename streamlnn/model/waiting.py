@@ -67,7 +67,7 @@ def _resized(ring: Array, size: int, count: int) -> Array:
 def _wanted(state: State, numbers: Array) -> Array:
     """Which of the waiting forecasts each horizon still wants: bools (horizons, numbers)."""
     seq = state.waiting_seq[numbers % state.waiting_at.size]
-    return (numbers >= state.due[:, None]) & (seq % state.stride[:, None] == 0)
+    return np.asarray((numbers >= state.due[:, None]) & (seq % state.stride[:, None] == 0))
 
 
 def _waiting(state: State) -> Array:
