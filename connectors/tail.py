@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from itertools import count
 from typing import ClassVar, Literal
@@ -21,7 +22,8 @@ log = logging.getLogger("streamlnn.tail")
 BATCH = 1000
 """After how many messages a read is enough; the chunk that reaches it is read whole."""
 
-_CSV_ENDINGS = (".csv", ".tsv", ".txt", ".dat")
+# Anywhere in the name: "*.csv*" and "log.csv.1" are CSV too.
+_CSV = re.compile(r"\.(csv|tsv|txt|dat)\b", re.IGNORECASE)
 
 
 class TailSettings(Settings):
@@ -187,4 +189,4 @@ class TailSource:
 def _is_csv(settings: TailSettings) -> bool:
     if settings.format is not None:
         return settings.format == "csv"
-    return settings.paths[0].lower().endswith(_CSV_ENDINGS)
+    return _CSV.search(settings.paths[0]) is not None

@@ -115,22 +115,22 @@ class Watcher:
         new = [(found, _origin(found.path, bases)) for found in unknown]
         since = {file.origin: 0 for file in self.files} | dict(last_changes)
         current = {found.path for found, origin in new if found.path == origin}
-        for origin in current | set(last_changes):
-            new += self._passed_by(origin, matches, since.get(origin, self._began))
+        origins = {it: since.get(it, self._began) for it in current | set(last_changes)}
+        new += self._passed_by({it: at for it, at in origins.items() if at < _NEVER}, matches)
         return sorted(new, key=_age)
 
-    def _passed_by(self, origin: str, matches: list[Found], since: int) -> list[tuple[Found, str]]:
-        matched = {found.path for found in matches}
-        folder = folder_of(origin)
-        self._forget_removed(origin, {found.key for found in folder})
+    def _passed_by(
+        self, origins: Mapping[str, int], matches: list[Found]
+    ) -> list[tuple[Found, str]]:
+        """Return what came since the last look and was renamed before this one."""
         known = self._by_key()
+        rotated = _rotated(origins, {found.path for found in matches})
+        there = [*matches, *(found for found, _ in rotated)]
+        self._forget_removed(origins, {found.key for found in there})
         return [
             (found, origin)
-            for found in folder
-            if is_rotation_of(found.path, origin)
-            and found.path not in matched
-            and found.changed >= since
-            and not self._is_known(found, known)
+            for found, origin in rotated
+            if found.changed >= origins[origin] and not self._is_known(found, known)
         ]
 
     def _by_key(self) -> dict[Key, Generation]:
@@ -194,12 +194,10 @@ class Watcher:
     # What was there before
 
     def _remember_past(self) -> None:
-        matched = {found.path for found in self._matches()}
-        for origin in {file.origin for file in self.files}:
-            for found in folder_of(origin):
-                moved = is_rotation_of(found.path, origin) and found.path not in matched
-                if moved and not self._is_known(found, self._by_key()):
-                    self._remember(Generation(origin, found.path))
+        matched, known = {found.path for found in self._matches()}, self._by_key()
+        for found, origin in _rotated({file.origin for file in self.files}, matched):
+            if not self._is_known(found, known):
+                self._remember(Generation(origin, found.path))
 
     def _remember(self, file: Generation) -> None:
         if self._attach(file):
@@ -217,6 +215,9 @@ class Watcher:
             self.files.append(file)
 
     def _look_for(self, file: Generation) -> Found | None:
+        found = look_at(file.path)
+        if found is not None and file.is_at(found):
+            return found
         taken = {known.key for known in self.files}
         folder = [found for found in folder_of(file.path) if found.key not in taken]
         ways = (
@@ -246,9 +247,9 @@ class Watcher:
             self.files.remove(file)
         file.close()
 
-    def _forget_removed(self, origin: str, keys: set[Key]) -> None:
+    def _forget_removed(self, origins: Iterable[str], keys: set[Key]) -> None:
         def stays(file: Generation) -> bool:
-            return file.is_open or file.origin != origin or file.key in keys
+            return file.is_open or file.origin not in origins or file.key in keys
 
         self.files = [file for file in self.files if stays(file)]
         self._past = [file for file in self._past if stays(file)]
@@ -280,6 +281,23 @@ def _age(new: tuple[Found, str]) -> tuple[bool, int, int]:
     found, origin = new
     number = _NUMBER.search(found.path)
     return found.path == origin, found.changed, -int(number[1]) if number else 0
+
+
+def _rotated(origins: Iterable[str], matched: set[str]) -> list[tuple[Found, str]]:
+    """Return the files that have the name of a former one of `origins`, each with that origin."""
+    folders = {os.path.dirname(origin): origin for origin in origins}
+    others = [
+        found
+        for origin in folders.values()
+        for found in folder_of(origin)
+        if found.path not in matched
+    ]
+    return [
+        (found, origin)
+        for found in others
+        for origin in origins
+        if is_rotation_of(found.path, origin)
+    ]
 
 
 def _is_in_place(file: Generation, found: Found) -> bool:
