@@ -3,104 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
-from streamlnn.daemon import logs, options
-from streamlnn.errors import ConfigError, InputUnavailable, StreamlnnError
-
-if TYPE_CHECKING:
-    from streamlnn.daemon.config import Config
-
-FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 1, 69, 78
-"""Exit codes beside 0; click exits with 2 for a wrong usage."""
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-_ENDLESS = ("run", "demo")
-
-
-class _Commands(click.Group):
-    """Turns what a command raises into a message on stderr and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except ConfigError as error:
-            ctx.exit(_fail(error.problems, CONFIGURATION))
-        except InputUnavailable as error:
-            ctx.exit(_fail([f"streamlnn: {error}"], INPUT_UNAVAILABLE))
-        except StreamlnnError as error:
-            ctx.exit(_fail([f"streamlnn: {error}"], FAILED))
-        except BrokenPipeError:
-            _forget_stdout()
-            ctx.exit(0)
-        except KeyboardInterrupt:
-            ctx.exit(0 if ctx.invoked_subcommand in _ENDLESS else FAILED)
-        return result
-
-
-def _fail(problems: list[str], code: int) -> int:
-    for problem in problems:
-        click.echo(problem, err=True)
-    return code
-
-
-def _forget_stdout() -> None:
-    # Whoever read us is gone: what is still buffered must not fail once more at exit.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-
-
-def _note_verbosity(ctx: click.Context, param: click.Parameter, given: bool) -> None:
-    if given:
-        ctx.find_root().meta["level"] = "debug" if param.name == "verbose" else "warning"
-
-
-def _verbosity(function: _Function) -> _Function:
-    """Add `-v` and `-q`, which hold before and after the command's name."""
-    for flags, text in (
-        (("-q", "--quiet"), "Log warnings and errors only."),
-        (("-v", "--verbose"), "Log more."),
-    ):
-        function = click.option(
-            *flags, is_flag=True, expose_value=False, callback=_note_verbosity, help=text
-        )(function)
-    return function
-
-
-def _set_up_logs(config: Config | None = None) -> None:
-    """Log as asked for on the command line, else as configured."""
-    log = config.daemon.log if config else None
-    level = click.get_current_context().find_root().meta.get("level")
-    logs.set_up(level or (log.level if log else "info"), log.format if log else "text")
-
-
-def _load(path: Path | None, *, live: bool = True) -> Config:
-    from streamlnn.daemon.config import load, loads
-
-    return load(path, live=live) if path else loads("", live=live)
-
-
-def _required(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path:
-    if path is None:
-        raise click.UsageError("Name a configuration file: CONFIG, or STREAMLNN_CONFIG.")
-    return path
-
-
-_FILE = click.Path(path_type=Path)
-_config_argument = click.argument(
-    "config", type=_FILE, envvar="STREAMLNN_CONFIG", required=False, callback=_required
+from streamlnn.daemon import options
+from streamlnn.daemon.shell import (
+    FILE,
+    Commands,
+    config_argument,
+    config_option,
+    default_config,
+    load_config,
+    set_up_logs,
+    verbosity,
 )
-_config_option = click.option(
-    "--config", type=_FILE, envvar="STREAMLNN_CONFIG", help="Configuration; also STREAMLNN_CONFIG."
-)
+
 _for_option = click.option(
     "--for",
     "for_secs",
@@ -120,9 +40,9 @@ _format_option = click.option(
 )
 
 
-@click.group(cls=_Commands)
+@click.group(cls=Commands)
 @click.version_option(version("streamlnn"), prog_name="streamlnn")
-@_verbosity
+@verbosity
 def cli() -> None:
     """Forecast sensor streams, learning from every sample."""
 
@@ -134,17 +54,17 @@ def _exit_with(ctx: click.Context, code: int | None) -> None:
 
 
 @cli.command()
-@_config_argument
+@config_argument
 @click.option("--dry-run", is_flag=True, help="Print what would be published, keep nothing.")
 @_for_option
-@_verbosity
+@verbosity
 def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
     """Run the daemon in the foreground.
 
     Input that is not there yet is waited for. SIGTERM and SIGINT end it cleanly.
     """
-    loaded = _load(config)
-    _set_up_logs(loaded)
+    loaded = load_config(config)
+    set_up_logs(loaded)
     from streamlnn.daemon.run import run as run_daemon
 
     run_daemon(loaded, dry_run=dry_run, for_secs=for_secs)
@@ -160,37 +80,37 @@ def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
 )
 @_for_option
 @click.option("--no-page", is_flag=True, help="Serve no HTTP.")
-@_verbosity
+@verbosity
 def demo(speed: float, for_secs: float | None, no_page: bool) -> int:
     """Show it at work: a broker, a recorded feed, the daemon and a live table."""
-    _set_up_logs()
+    set_up_logs()
     from streamlnn.daemon.demo import demo as run_demo
 
     return run_demo(speed=speed, for_secs=for_secs, page=not no_page)
 
 
 @cli.command()
-@_config_argument
+@config_argument
 @click.option("--connect", is_flag=True, help="Also try to connect every source.")
-@click.option("--sample", type=_FILE, metavar="FILE", help="Show what this payload is read as.")
+@click.option("--sample", type=FILE, metavar="FILE", help="Show what this payload is read as.")
 @click.option("--topic", help="The topic that the sample came on.")
 @_json_option
-@_verbosity
+@verbosity
 def check(
     config: Path, connect: bool, sample: Path | None, topic: str | None, as_json: bool
 ) -> int:
     """Find every error of a configuration, without running it."""
     if topic and not sample:
         raise click.UsageError("--topic says where a sample came from: give --sample FILE too.")
-    _set_up_logs()
+    set_up_logs()
     from streamlnn.daemon.check import check as check_config
 
     return check_config(config, connect=connect, sample=sample, topic=topic, json=as_json)
 
 
 @cli.command()
-@click.argument("file", type=_FILE)
-@_config_option
+@click.argument("file", type=FILE)
+@config_option
 @click.option(
     "--speed",
     metavar="N|max",
@@ -201,7 +121,7 @@ def check(
 )
 @click.option(
     "--into",
-    type=_FILE,
+    type=FILE,
     metavar="STORE",
     help="Leave the learned state in this data directory, for `run` to start warm.",
 )
@@ -229,16 +149,16 @@ def check(
 )
 @click.option("--publish", is_flag=True, help="Also publish to the sinks of the configuration.")
 @click.option(
-    "-o", "--output", type=_FILE, metavar="FILE", help="Write the forecasts to FILE, not to stdout."
+    "-o", "--output", type=FILE, metavar="FILE", help="Write the forecasts to FILE, not to stdout."
 )
 @click.option(
     "--expect",
-    type=_FILE,
+    type=FILE,
     metavar="FILE",
     help="Fail at the first difference from these forecasts.",
 )
 @_format_option
-@_verbosity
+@verbosity
 def replay(
     file: Path,
     config: Path | None,
@@ -260,8 +180,8 @@ def replay(
         raise click.UsageError("--expect compares one pass: leave --loop out.")
     if loop and time == "recorded":
         raise click.UsageError("--loop would repeat the recorded times: add --time now.")
-    loaded = _load(config, live=False) if config else None
-    _set_up_logs(loaded)
+    loaded = load_config(config, live=False) if config else None
+    set_up_logs(loaded)
     from streamlnn.daemon.replay import replay as run_replay
 
     return run_replay(
@@ -281,8 +201,8 @@ def replay(
 
 
 @cli.command("eval")
-@click.argument("file", type=_FILE)
-@_config_option
+@click.argument("file", type=FILE)
+@config_option
 @click.option(
     "--horizons",
     metavar="H,H,...",
@@ -314,7 +234,7 @@ def replay(
 )
 @_json_option
 @_format_option
-@_verbosity
+@verbosity
 def evaluate(
     file: Path,
     config: Path | None,
@@ -332,8 +252,8 @@ def evaluate(
     Each forecast is scored before its target is learned from. With --config, its horizons hold
     unless --horizons is given.
     """
-    loaded = _load(config, live=False) if config else None
-    _set_up_logs(loaded)
+    loaded = load_config(config, live=False) if config else None
+    set_up_logs(loaded)
     from streamlnn.daemon.evaluation import eval_file
 
     return eval_file(
@@ -351,15 +271,15 @@ def evaluate(
 
 
 @cli.command()
-@click.argument("config", type=_FILE, envvar="STREAMLNN_CONFIG", required=False)
-@_verbosity
+@click.argument("config", type=FILE, envvar="STREAMLNN_CONFIG", required=False)
+@verbosity
 def health(config: Path | None) -> int:
     """Exit with 0 if the daemon is well and with 1 if not, for a container's health check.
 
     Without CONFIG the usual address is asked.
     """
-    loaded = _load(config, live=False)
-    _set_up_logs(loaded)
+    loaded = load_config(config, live=False) if config else default_config()
+    set_up_logs(loaded)
     from streamlnn.daemon.health import health as ask_daemon
 
     return ask_daemon(loaded)
@@ -367,7 +287,7 @@ def health(config: Path | None) -> int:
 
 @cli.command()
 @click.argument("what", type=click.Choice(["config", "forecast", "event"]))
-@_verbosity
+@verbosity
 def schema(what: Literal["config", "forecast", "event"]) -> None:
     """Print the JSON Schema of the configuration, of a forecast or of an event."""
     click.echo(json.dumps(_schema(what), indent=2))
@@ -375,9 +295,9 @@ def schema(what: Literal["config", "forecast", "event"]) -> None:
 
 def _schema(what: Literal["config", "forecast", "event"]) -> dict[str, Any]:
     if what == "config":
-        from streamlnn.daemon import config
+        from streamlnn.daemon.schema import config_schema
 
-        return config.schema()
+        return config_schema()
     from streamlnn.pipeline import messages
 
     return messages.schema(what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import pathlib
@@ -11,17 +10,16 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.json_schema import models_json_schema
 
 from streamlnn.daemon.connector import Connector
 from streamlnn.daemon.crosscheck import cross_check, idle_sources
 from streamlnn.daemon.lines import Path, key_lines
-from streamlnn.daemon.problems import Homes, Problems, keys, unknown_key
+from streamlnn.daemon.problems import Problems, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
+from streamlnn.daemon.tables import WRITTEN, homes
 from streamlnn.daemon.variables import substitute
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline import plugins
@@ -31,14 +29,7 @@ from streamlnn.pipeline.settings import StreamSettings
 Table = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
-_SINGLE: dict[str, type[BaseModel]] = {
-    "daemon": DaemonSettings,
-    "http": HttpSettings,
-    "model": ModelSettings,
-}
-_SEVERAL = ("source", "stream", "sink")
-_WRITTEN = {**{name: f"[{name}]" for name in _SINGLE}, **{name: f"[[{name}]]" for name in _SEVERAL}}
-_LISTED = ", ".join(_WRITTEN.values())
+_LISTED = ", ".join(WRITTEN.values())
 _SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 
 
@@ -101,43 +92,6 @@ def loads(
     return reader.config(live=live, path=path)
 
 
-def schema() -> Table:
-    """Return the JSON Schema of a configuration, with the tables of every installed connector."""
-    tables: dict[str, list[type[BaseModel]]] = {
-        **{name: [model] for name, model in _SINGLE.items()},
-        "source": [model for _, model in _installed("source")],
-        "stream": [StreamSettings],
-        "sink": [model for _, model in _installed("sink")],
-    }
-    every = [model for models in tables.values() for model in models]
-    found, definitions = models_json_schema([(model, "validation") for model in every])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "streamlnn configuration",
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["source", "stream"],
-        "properties": {
-            name: _table_schema(name, [found[model, "validation"] for model in models])
-            for name, models in tables.items()
-        },
-        **definitions,
-    }
-
-
-def _installed(role: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    for kind in plugins.kinds(role):
-        # A connector that lacks a package cannot be configured here either.
-        with contextlib.suppress(ConfigError):
-            yield kind, plugins.load(role, kind).Settings
-
-
-def _table_schema(name: str, kinds: list[Table]) -> Table:
-    if name in _SINGLE:
-        return kinds[0]
-    return {"type": "array", "items": {"anyOf": kinds}}
-
-
 def _parse(text: str, name: str) -> Table:
     try:
         return tomllib.loads(text)
@@ -160,16 +114,6 @@ class _Reader:
     def __init__(self, document: Table, problems: Problems) -> None:
         self._document = document
         self._problems = problems
-
-    @cached_property
-    def _homes(self) -> Homes:
-        """The keys of every table there may be; this imports every installed connector."""
-        homes = {_WRITTEN[name]: keys(model) for name, model in _SINGLE.items()}
-        homes[_WRITTEN["stream"]] = keys(StreamSettings)
-        for role in ("source", "sink"):
-            for kind, model in _installed(role):
-                homes[f"{_WRITTEN[role]} of kind {kind}"] = keys(model)
-        return homes
 
     def config(self, *, live: bool, path: pathlib.Path | None) -> Config:
         """Return the configuration; what is wrong with it is in the problems, not raised."""
@@ -199,7 +143,7 @@ class _Reader:
         self, sources: list[Connector], streams: list[Table], sinks: list[Connector]
     ) -> Iterator[tuple[Path, str]]:
         """Tell what a daemon lacks, unless what was written for it is wrong already."""
-        froms = [table.get("from") for table in streams]
+        froms = [str(table.get("from")) for table in streams]
         if "source" not in self._document:
             yield ("source",), 'missing; add a [[source]] table with kind = "mqtt" and its url'
         elif "stream" not in self._document:
@@ -216,14 +160,14 @@ class _Reader:
 
     def _unknown_tables(self) -> None:
         for name, value in self._document.items():
-            if name not in _WRITTEN:
+            if name not in WRITTEN:
                 self._problems.add((name,), self._misplaced(name, value))
 
     def _misplaced(self, name: str, value: object) -> str:
         if not isinstance(value, dict | list):
-            return unknown_key(name, [], self._homes) + " (it stands before the first table)"
-        near = get_close_matches(name, _WRITTEN, n=1)
-        hint = f"did you mean {_WRITTEN[near[0]]}?" if near else f"known are {_LISTED}"
+            return unknown_key(name, [], homes()) + " (it stands before the first table)"
+        near = get_close_matches(name, WRITTEN, n=1)
+        hint = f"did you mean {WRITTEN[near[0]]}?" if near else f"known are {_LISTED}"
         return f"unknown table; {hint}"
 
     def _tables(self, role: str) -> list[Table]:
@@ -248,7 +192,7 @@ class _Reader:
         path = (role, index)
         type_ = self._type(role, table.get("kind"), path)
         kind = str(table.get("kind", ""))
-        name = table.get("id", _free_name(kind, taken))
+        name = str(table.get("id", _free_name(kind, taken)))
         if type_ is None:
             return Connector(kind, name, None, None)
         whole = _completed(table, name, type_.Settings, sources)
@@ -270,7 +214,7 @@ class _Reader:
         try:
             return model.model_validate(table)
         except ValidationError as error:
-            self._problems.add_invalid(error, model, path, self._homes)
+            self._problems.add_invalid(error, model, path, homes())
             return None
 
     def _tell(self, findings: Iterable[tuple[Path, str]]) -> None:

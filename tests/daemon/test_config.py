@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from streamlnn.daemon.config import Config, load, loads, schema
+from streamlnn.daemon.config import Config, load, loads
 from streamlnn.daemon.lines import key_lines, line_of
+from streamlnn.daemon.schema import config_schema
+from streamlnn.daemon.tables import homes
 from streamlnn.daemon.topics import meet
 from streamlnn.errors import ConfigError
 
@@ -163,7 +167,7 @@ def test_the_sample_configuration_is_sound_and_names_every_table(monkeypatch: py
     config = load(SAMPLE)
     assert [source.kind for source in config.sources] == ["mqtt", "tail"]
     assert [len(config.streams_of(source.id)) for source in config.sources] == [1, 1]
-    assert tomllib.loads(SAMPLE.read_text()).keys() == schema()["properties"].keys()
+    assert tomllib.loads(SAMPLE.read_text()).keys() == config_schema()["properties"].keys()
 
 
 def test_the_sample_configuration_serves_others_once_it_has_a_token(
@@ -604,6 +608,7 @@ VALUES = st.recursive(TEXTS | PLAIN, inline, max_leaves=6)
 PAIRS = st.dictionaries(KEYS, VALUES, max_size=3)
 
 
+@settings(deadline=None)
 @given(PAIRS, st.lists(st.tuples(st.sampled_from(["t", "u", "t.v"]), PAIRS), max_size=4))
 def test_every_key_of_any_document_is_found(
     top: dict[str, str], tables: list[tuple[str, dict[str, str]]]
@@ -623,7 +628,7 @@ def test_every_key_of_any_document_is_found(
 
 
 def test_the_schema_is_sound_and_takes_the_sample_configuration():
-    found = schema()
+    found = config_schema()
     jsonschema.Draft202012Validator.check_schema(found)
     jsonschema.validate(tomllib.loads(SAMPLE.read_text()), found)
 
@@ -640,6 +645,54 @@ def test_the_schema_is_sound_and_takes_the_sample_configuration():
     ],
 )
 def test_the_schema_refuses_what_the_daemon_refuses(text: str):
-    jsonschema.validate(tomllib.loads(WHOLE), schema())
+    jsonschema.validate(tomllib.loads(WHOLE), config_schema())
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(tomllib.loads(text), schema())
+        jsonschema.validate(tomllib.loads(text), config_schema())
+
+
+# Whatever is written
+
+
+def told(text: str) -> list[str]:
+    try:
+        loads(text, "f.toml")
+    except ConfigError as error:
+        return error.problems or ["nothing"]
+    return []
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {toml(inside)}" for key, inside in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)
+
+
+WORDS = st.sampled_from(
+    ["mqtt", "stdin", "tail", "jsonl", "plant", "a/{b}", "{b}", "10s", "$share/a", "${X}", "", "#"]
+)
+LEAVES = WORDS | st.integers(-1, 2**70) | st.booleans() | st.floats(0, 1)
+ANYTHING = st.recursive(
+    LEAVES,
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(WORDS, inside, max_size=3),
+    max_leaves=5,
+)
+NAMES = sorted({key for inside in homes().values() for key in inside})
+TABLE = st.dictionaries(st.sampled_from([*NAMES, "zzz"]), ANYTHING, max_size=6)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["daemon", "http", "source", "stream", "model", "sink", "zzz"]),
+        st.lists(TABLE, max_size=3) | TABLE | ANYTHING,
+    )
+)
+def test_whatever_is_written_is_either_read_or_refused_with_line_and_reason(document: Any):
+    text = "".join(f"{key} = {toml(value)}\n" for key, value in document.items())
+    for problem in told(text):
+        place, _, what = problem.partition(": ")
+        assert re.fullmatch(r"f.toml:[1-9][0-9]*", place)
+        assert what

@@ -1,0 +1,146 @@
+"""What all commands share: exit codes, how much is logged, where the configuration is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from streamlnn.daemon import logs
+from streamlnn.errors import ConfigError, InputUnavailable, StreamlnnError
+
+if TYPE_CHECKING:
+    from streamlnn.daemon.config import Config
+
+OK, FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 0, 1, 69, 78
+"""Exit codes; click's own for a wrong usage is 2."""
+
+FILE = click.Path(path_type=Path)
+
+_CONFIG = "STREAMLNN_CONFIG"
+_ENDLESS = ("run", "demo")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+log = logging.getLogger("streamlnn.cli")
+
+
+class Commands(click.Group):
+    """Turns what a command raises into a message on stderr and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; only click's own exceptions, and those of mistakes here, get out."""
+        try:
+            return self._invoke_and_flush(ctx)
+        except ConfigError as error:
+            ctx.exit(_fail(error.problems, CONFIGURATION))
+        except InputUnavailable as error:
+            ctx.exit(_fail([f"streamlnn: {error}"], INPUT_UNAVAILABLE))
+        except StreamlnnError as error:
+            ctx.exit(_fail([f"streamlnn: {error}"], FAILED))
+        except BrokenPipeError:
+            _forget_stdout()
+            ctx.exit(OK)
+        except OSError as error:
+            log.debug("this is where it failed", exc_info=True)
+            ctx.exit(_fail([f"streamlnn: {_said_by_system(error)}"], FAILED))
+        except KeyboardInterrupt:
+            ctx.exit(OK if ctx.invoked_subcommand in _ENDLESS else FAILED)
+
+    def _invoke_and_flush(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        finally:
+            # Here a reader who has gone is no news; when Python ends it would be a complaint.
+            sys.stdout.flush()
+
+
+def _fail(problems: list[str], code: int) -> int:
+    for problem in problems:
+        click.echo(problem, err=True)
+    return code
+
+
+def _said_by_system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _forget_stdout() -> None:
+    # Whoever read us is gone: what is still buffered must not fail once more at exit.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+def verbosity(function: _Function) -> _Function:
+    """Add `-v` and `-q`, which hold before and after the command's name."""
+    quiet = click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_note("warning"),
+        help="Log only warnings and errors.",
+    )
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=_note("debug"),
+        help="Log more.",
+    )
+    return verbose(quiet(function))
+
+
+def _note(level: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def note(ctx: click.Context, _param: click.Parameter, given: bool) -> None:
+        if given:
+            ctx.find_root().meta["level"] = level
+
+    return note
+
+
+def set_up_logs(config: Config | None = None) -> None:
+    """Log as asked for on the command line, else as configured."""
+    log = config.daemon.log if config else None
+    level = click.get_current_context().find_root().meta.get("level")
+    logs.set_up(level or (log.level if log else "info"), log.format if log else "text")
+
+
+def config_argument(function: _Function) -> _Function:
+    """Add CONFIG, which the command cannot do without."""
+    return click.argument("config", type=FILE, envvar=_CONFIG, required=False, callback=_required)(
+        function
+    )
+
+
+def config_option(function: _Function) -> _Function:
+    """Add `--config`, without which the command does its work too."""
+    return click.option(
+        "--config", type=FILE, envvar=_CONFIG, help=f"Configuration; also {_CONFIG}."
+    )(function)
+
+
+def _required(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path:
+    if path is None:
+        raise click.UsageError(f"Name a configuration file: CONFIG, or {_CONFIG}.")
+    return path
+
+
+def load_config(path: Path, *, live: bool = True) -> Config:
+    """Return the configuration at `path`; see `streamlnn.daemon.config.load`."""
+    from streamlnn.daemon.config import load
+
+    return load(path, live=live)
+
+
+def default_config() -> Config:
+    """Return what holds where nothing is configured."""
+    from streamlnn.daemon.config import loads
+
+    return loads("", live=False)
