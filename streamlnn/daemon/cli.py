@@ -82,7 +82,7 @@ def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
 @click.option("--no-page", is_flag=True, help="Serve no HTTP.")
 @verbosity
 def demo(speed: float, for_secs: float | None, no_page: bool) -> int:
-    """Show it at work: a broker, a recorded feed, the daemon and a live table."""
+    """Show it at work, with a broker and a feed of its own."""
     set_up_logs()
     from streamlnn.daemon.demo import demo as run_demo
 
@@ -247,7 +247,7 @@ def evaluate(
     as_json: bool,
     form: str,
 ) -> int:
-    """Score the forecasts of a recording, beside simple ways to forecast.
+    """Score the forecasts of a recording beside simple ones.
 
     Each forecast is scored before its target is learned from. With --config, its horizons hold
     unless --horizons is given.
@@ -274,9 +274,9 @@ def evaluate(
 @click.argument("config", type=FILE, envvar="STREAMLNN_CONFIG", required=False)
 @verbosity
 def health(config: Path | None) -> int:
-    """Exit with 0 if the daemon is well and with 1 if not, for a container's health check.
+    """Exit with 0 if the daemon is well, else with 1.
 
-    Without CONFIG the usual address is asked.
+    For a container's health check. Without CONFIG the usual address is asked.
     """
     loaded = load_config(config, live=False) if config else default_config()
     set_up_logs(loaded)
@@ -289,7 +289,7 @@ def health(config: Path | None) -> int:
 @click.argument("what", type=click.Choice(["config", "forecast", "event"]))
 @verbosity
 def schema(what: Literal["config", "forecast", "event"]) -> None:
-    """Print the JSON Schema of the configuration, of a forecast or of an event."""
+    """Print the JSON Schema of what is read or written."""
     click.echo(json.dumps(_schema(what), indent=2))
 
 

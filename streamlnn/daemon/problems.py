@@ -61,20 +61,21 @@ class Problems:
         """Note all that pydantic found wrong with the table at `path`, which `model` describes."""
         texts: dict[Path, list[str]] = {}
         for details in error.errors(include_url=False):
-            at = self._place(details, path)
+            at = self._place(details, model, path)
             text = self._explain(details, model, path, at, homes)
             if text not in texts.setdefault(at, []):
                 texts[at].append(text)
         for at, said in texts.items():
             self.add(at, "; or ".join(said))
 
-    def _place(self, details: ErrorDetails, path: Path) -> Path:
+    def _place(self, details: ErrorDetails, model: type[BaseModel], path: Path) -> Path:
         """Return the path of what is wrong: for a whole table, the first key that is mentioned."""
         at = (*path, *_written(details, _at(self._raw, path)))
-        table = _at(self._raw, at)
-        words = re.findall(r"\w+", details["msg"]) if isinstance(table, dict) else []
-        mentioned = next((word for word in words if word in table), None)
-        return (*at, mentioned) if mentioned and details["type"] == "value_error" else at
+        if details["type"] != "value_error" or _inner(model, at[len(path) :]) is None:
+            return at
+        table = _at(self._raw, at) or {}
+        mentioned = [word for word in re.findall(r"\w+", details["msg"]) if word in table]
+        return (*at, *mentioned[:1])
 
     def raise_all(self) -> None:
         """Raise `ConfigError` with every problem, in the order of the file, if there is any."""
@@ -138,8 +139,8 @@ def unknown_key(key: str, known: Sequence[str], homes: Homes) -> str:
 def _missing(key: str, model: type[BaseModel] | None) -> str:
     fields = model.model_fields if model else {}
     field = next((field for name, field in fields.items() if key in (name, field.alias)), None)
-    examples = field.examples if field else None
-    return f"missing; add {key} = {json.dumps(examples[0]) if examples else '...'}"
+    hint = f" ({field.description})" if field and field.description else ""
+    return f"missing; add {key} = ...{hint}"
 
 
 def _not_one_of(expected: str, value: Any, quoted: str) -> str:

@@ -21,6 +21,8 @@ from click.testing import CliRunner, Result
 
 from streamlnn.daemon import logs, options
 from streamlnn.daemon.cli import cli
+from streamlnn.daemon.shell import Commands
+from streamlnn.errors import ConfigError, InputUnavailable, StoreError
 
 PIPELINE = '[[source]]\nkind = "stdin"\n[[stream]]\nid = "pump7"\n[http]\nlisten = false\n'
 
@@ -75,6 +77,8 @@ def test_what_is_slow_to_import_is_left_out_until_it_is_needed(config: Path, wor
     script = f"""
 import sys
 from streamlnn.daemon.cli import cli
+from streamlnn.daemon.shell import Commands
+from streamlnn.errors import ConfigError, InputUnavailable, StoreError
 try:
     cli({[str(config) if word == "CONFIG" else word for word in words]!r})
 except SystemExit as end:
@@ -155,6 +159,44 @@ def test_what_fails_otherwise_exits_with_1(tmp_path: Path, config: Path):
     result = run("run", config)
     assert result.exit_code == 1
     assert result.stderr.startswith("streamlnn: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigError(["a", "b"]), 78, "a\nb\n"),
+        (InputUnavailable("no broker"), 69, "streamlnn: no broker\n"),
+        (StoreError("locked"), 1, "streamlnn: locked\n"),
+        (OSError(28, "No space left on device", "/data"), 1, "streamlnn: /data: No space left on"),
+        (OSError("odd"), 1, "streamlnn: odd\n"),
+        (KeyboardInterrupt(), 1, ""),
+    ],
+)
+def test_what_a_command_raises_becomes_a_message_and_a_code(
+    error: BaseException, code: int, said: str
+):
+    @click.group(cls=Commands)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(group, ["fail"])
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith(said)
+
+
+def test_a_mistake_in_the_program_is_not_hidden():
+    @click.group(cls=Commands)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    assert isinstance(CliRunner().invoke(group, ["fail"]).exception, ZeroDivisionError)
 
 
 def test_health_exits_with_1_when_nobody_answers(tmp_path: Path):

@@ -184,6 +184,7 @@ def test_the_sample_configuration_serves_others_once_it_has_a_token(
 
 NO_DURATION = "is not a duration: write a number and a unit (us, ms, s, m, min, h, d, w)"
 
+FIELDS = ["a", *(f"f{number}" for number in range(32))]
 MISTAKES = {
     "a typo in a key": (
         '[daemon]\ninstanc = "x"' + WHOLE,
@@ -204,6 +205,18 @@ MISTAKES = {
     "a key nobody knows": (
         "[model]\nzzz = 1" + WHOLE,
         "f.toml:2: model.zzz: unknown key; the keys here are units, seed, dtype",
+    ),
+    "a missing key of an inline table": (
+        WHOLE + "time = {}",
+        "f.toml:10: stream.time.path: missing; add path = ...",
+    ),
+    "too many fields, one of which has a telling name": (
+        WHOLE + "fields = { " + ", ".join(f'{name} = "x"' for name in FIELDS) + " }",
+        "f.toml:10: stream.fields: a stream has 1 to 32 fields, not 33",
+    ),
+    "certificates that do not fit together": (
+        BROKER.replace("mqtt:", "mqtts:") + 'tls = { ca = "", cert = "/c" }' + STREAM,
+        "f.toml:6: source.tls.cert: cert and key belong together: give both or none",
     ),
     "a typo in an inline table": (
         WHOLE + 'time = { pth = "ts", path = "ts" }',
@@ -237,7 +250,8 @@ MISTAKES = {
     ),
     "a missing key": (
         '[[source]]\nkind = "mqtt"\n[[stream]]\ntopic = "a"',
-        "f.toml:1: source.url: missing; add url = ...",
+        "f.toml:1: source.url: missing; add url = ... "
+        "(mqtt, mqtts, ws, wss or unix, then ://HOST:PORT)",
     ),
     "a number for a duration": (
         "[daemon]\nkeep = 24" + WHOLE,
