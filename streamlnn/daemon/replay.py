@@ -69,8 +69,11 @@ def _pipeline(
     config: Config | None, source: Any, sinks: list[Sink], into: Path | None, observer: Progress
 ) -> Pipeline:
     # While a recording is read there is nothing to lose: only the end has to be durable.
+    journal = Journal(into, durable=False)
+    with journal.transaction():
+        journal.forget_position(source.id)  # of another recording that was replayed into it
     return Pipeline(
-        Journal(into, durable=False),
+        journal,
         [(source, read_streams(config, source))],
         sinks,
         observer,

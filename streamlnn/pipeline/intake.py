@@ -12,7 +12,7 @@ from streamlnn.errors import DecodeError
 from streamlnn.model.records import NANOSECONDS, Record
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.journal import Journal, StreamRow
-from streamlnn.pipeline.judge import Verdict, judge
+from streamlnn.pipeline.judge import Verdict, accept, judge, place
 from streamlnn.pipeline.live import LiveStream, adopt, begin
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.plan import ModelSettings, plan_for
@@ -71,22 +71,25 @@ class Intake:
             self._bury(source, message, error)
             return None
         self._touched[reading.stream] = live.row
-        verdict = self._verdict(live.row, reading, message)
+        time = reading.time if reading.stamped else place(live.row.clock, reading.time)
+        verdict = self._verdict(live.row, reading, time, message)
         if verdict not in (Verdict.NEW, Verdict.SET_BACK):
             self._observer.count("dropped_total", source=source, reason=verdict.value)
             return None
-        record = Record(reading.stream, reading.time, reading.values, message.received)
+        record = Record(reading.stream, time, reading.values, message.received)
         return Accepted(self._journal.append(live.row, record), live, record)
 
-    def _verdict(self, row: StreamRow, reading: Reading, message: Message) -> Verdict:
+    def _verdict(
+        self, row: StreamRow, reading: Reading, time: int | None, message: Message
+    ) -> Verdict:
         if message.retained and row.last_lsn > row.since_lsn:
             return Verdict.RETAINED
         if _beyond_skew(reading, message):
             return Verdict.FUTURE
+        if not reading.stamped:
+            return accept(row.clock, time)
         values = reading.values.tobytes()
-        return judge(
-            row.clock, reading.time, values, lambda moment: self._journal.values_at(row, moment)
-        )
+        return judge(row.clock, time, values, lambda at: self._journal.values_at(row, at))
 
     def _live(self, reading: Reading) -> LiveStream:
         live = self.lives.get(reading.stream)

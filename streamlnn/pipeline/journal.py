@@ -191,6 +191,10 @@ class Journal:
         """Note where a source stands, in the transaction of its records."""
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (source, position))
 
+    def forget_position(self, source: str) -> None:
+        """Let a source begin anew."""
+        self._db.execute("DELETE FROM positions WHERE source = ?", (source,))
+
     def watermark(self, sink: str) -> int | None:
         """Return the log number up to which a sink has confirmed all; None for a new sink."""
         found = self._db.execute("SELECT lsn FROM watermarks WHERE sink = ?", (sink,)).fetchone()

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 SET_BACK_AFTER = 5
 """So many records in a row that are old, no repeats, and rise among themselves: a new clock."""
+JITTER = 1_000_000_000
+"""Nanoseconds by which the moments of receiving may be out of order and mean nothing."""
 
 
 class Verdict(StrEnum):
@@ -68,6 +70,25 @@ def judge(clock: Clock, time: int | None, values: bytes, seen: Seen) -> Verdict:
     if clock.late_run >= SET_BACK_AFTER:
         return _accept(clock, time, Verdict.SET_BACK)
     return Verdict.CLASH if known else Verdict.LATE
+
+
+def place(clock: Clock, received: int | None) -> int | None:
+    """Return the time of a record that has none of its own: when it was received.
+
+    Several may be received at one moment, each later than the one before by a nanosecond then;
+    our own clock being set back is something else, and stays to be seen.
+
+    >>> place(Clock(last=1_000), 1_000), place(Clock(last=5 * JITTER), 17)
+    (1001, 17)
+    """
+    if received is None or clock.last is None or not 0 <= clock.last - received < JITTER:
+        return received
+    return clock.last + 1
+
+
+def accept(clock: Clock, time: int | None) -> Verdict:
+    """Take a record as it is: one whose time is not its own cannot be a repeat, nor late."""
+    return Verdict.NEW if time is None else _accept(clock, time, Verdict.NEW)
 
 
 def _accept(clock: Clock, time: int, verdict: Verdict) -> Verdict:

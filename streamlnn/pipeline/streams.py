@@ -40,11 +40,17 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One message as one stream sees it; `time` is nanoseconds UTC or None."""
+    """One message as one stream sees it.
+
+    `time` is nanoseconds UTC or None; `stamped` tells that the message itself says so, rather
+    than the moment at which it was received. `owner` is the topic that feeds the stream, empty
+    for files.
+    """
 
     stream: str
     owner: str
     time: int | None
+    stamped: bool
     layout: Layout
     values: Vector
     settings: StreamSettings
@@ -103,6 +109,7 @@ class StreamMap:
             stream,
             message.origin if table.settings.topic else "",
             table.time(layout, tree, message),
+            layout.time_path is not None,
             layout,
             _values(layout, tree, message),
             table.settings,

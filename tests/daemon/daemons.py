@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,12 @@ def answers(url: str) -> bool:
     ):
         return True
     return False
+
+
+def digest(stderr: bytes) -> str:
+    found = re.search(rb"digest ([0-9a-f]{32})", stderr)
+    assert found, stderr.decode()
+    return found[1].decode()
 
 
 def by_identity(payloads: Iterable[bytes]) -> dict[Identity, bytes]:

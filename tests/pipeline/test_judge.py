@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from streamlnn.pipeline.judge import SET_BACK_AFTER, Clock, Verdict, judge
+from streamlnn.pipeline.judge import JITTER, SET_BACK_AFTER, Clock, Verdict, accept, judge, place
 
 
 class Log:
@@ -69,6 +69,18 @@ def test_after_a_set_back_repeats_from_before_it_are_still_repeats() -> None:
 
 def test_a_record_without_a_time_is_always_new() -> None:
     assert judge(Clock(), None, b"v", lambda time: [b"v"]) is Verdict.NEW
+
+
+def test_records_received_at_one_moment_follow_each_other() -> None:
+    clock, times = Clock(), []
+    for received in (100, 100, 100, 99, 200):
+        times.append(place(clock, received))
+        assert accept(clock, times[-1]) is Verdict.NEW
+    assert times == [100, 101, 102, 103, 200]
+
+
+def test_our_own_clock_set_back_is_left_to_be_seen() -> None:
+    assert place(Clock(last=3 * JITTER), JITTER) == JITTER
 
 
 @given(some.lists(some.integers(0, 30), max_size=60), some.integers(0, 60))
