@@ -182,7 +182,7 @@ def test_forecasts_of_every_sensor_come_back_and_it_ends_by_itself() -> None:
     for stream in ("waterworks/main flow", "plant/tank", "plant/bearing", "plant/motor"):
         assert f"\n{stream} = " in out
     sent, received = re.findall(r"(\d+) (?:records|forecasts)", out.splitlines()[-1])
-    assert int(received) > 0.9 * int(sent) > 100
+    assert int(received) > 0.5 * int(sent) > 100
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
