@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Literal, cast, get_args
@@ -71,7 +72,7 @@ class Recording:
         self.codec = reader.codec
         self.has_topics = reader.has_topics
 
-    def entries(self, offset: int = 0) -> Iterator[tuple[Message, int]]:
+    def entries(self, offset: int = 0) -> Generator[tuple[Message, int]]:
         """Yield each message with the offset behind it, from which reading can go on.
 
         Offsets count bytes after decompression. A last line without its newline is given only if
@@ -83,7 +84,7 @@ class Recording:
             next(lines, None)
         for line, end in lines:
             yield from self._read(reader, line, end)
-        rest = splitter.rest.strip()
+        rest = splitter.rest.removesuffix(b"\r") if splitter.rest.strip() else b""
         if rest and reader.is_whole(rest):
             yield from self._read(reader, rest, splitter.end)
         elif rest or splitter.dropped:
@@ -198,21 +199,32 @@ def _looks_like_csv(head: list[bytes]) -> bool:
     return width in (len(columns), len(columns) + 1) and not columns_of(head[1])[1]
 
 
-def _open(path: str) -> BinaryIO:
+@contextmanager
+def _open(path: str) -> Iterator[BinaryIO]:
+    with _open_plain(path) as plain:
+        magic = plain.read(4)
+        plain.seek(0)
+        if magic.startswith(_GZIP):
+            with gzip.GzipFile(fileobj=plain) as stream:
+                yield cast(BinaryIO, stream)
+        elif magic == _ZSTD:
+            with _unzstd(path, plain) as stream:
+                yield stream
+        else:
+            yield plain
+
+
+def _open_plain(path: str) -> BinaryIO:
     try:
-        plain = Path(path).open("rb")  # noqa: SIM115 - closed by the caller
+        plain = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise InputUnavailable(
             f"{path}: {error.strerror}: give the path of a recording that can be read"
         ) from None
-    if not plain.seekable():
-        plain.close()
-        raise InputUnavailable(f"{path} is a pipe: save it to a file, or use the source stdin")
-    magic = plain.read(4)
-    plain.seek(0)
-    if magic.startswith(_GZIP):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=plain))
-    return _unzstd(path, plain) if magic == _ZSTD else plain
+    if plain.seekable():
+        return plain
+    plain.close()
+    raise InputUnavailable(f"{path} is a pipe: save it to a file, or use the source stdin")
 
 
 def _unzstd(path: str, plain: BinaryIO) -> BinaryIO:

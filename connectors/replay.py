@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
@@ -99,7 +99,7 @@ class ReplaySource:
         self._settings = settings
         self._clock = context.clock
         self._recording: Recording | None = None
-        self._entries: Iterator[tuple[Message, int]] = iter(())
+        self._entries = _nothing()
         self._next: tuple[Message, int] | None = None
         self._pace = Pace(None)
         self._from, self._until = _nanoseconds(settings.start), _nanoseconds(settings.until)
@@ -153,7 +153,8 @@ class ReplaySource:
 
     def close(self) -> None:
         """Close the recording."""
-        self._recording, self._next, self._entries = None, None, iter(())
+        self._entries.close()
+        self._recording = self._next = None
 
     def _begin(self, recording: Recording) -> None:
         speed = self._settings.speed
@@ -214,6 +215,10 @@ class ReplaySource:
                 "as it can be read",
                 recording.path,
             )
+
+
+def _nothing() -> Generator[tuple[Message, int]]:
+    yield from ()
 
 
 def _received(message: Message) -> int | None:
