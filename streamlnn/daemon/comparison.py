@@ -107,7 +107,8 @@ class Lines:
         if not expected:
             return f"forecast {number} and all after it were not expected"
         try:
-            path, ours, theirs = next(_differences(*map(msgspec.json.decode, (line, expected)), ""))
+            ours, theirs = msgspec.json.decode(line), msgspec.json.decode(expected)
+            path, ours, theirs = next(_differences(ours, theirs, ""))
         except (msgspec.DecodeError, StopIteration):
             return f"forecast {number} differs: {expected[:200]!r} was expected"
         return f"forecast {number} differs at {path}: {ours!r}, where {theirs!r} was expected"

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from streamlnn.daemon.config import Config
-from streamlnn.daemon.evaluate import Row, evaluate, table
+from streamlnn.daemon.evaluate import Row, evaluate, print_table
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.errors import ConfigError, DecodeError, EndOfSource, InputUnavailable
 from streamlnn.model.records import NANOSECONDS, Vector
@@ -51,7 +51,7 @@ def eval_file(
     if json:
         click.echo(jsonlib.dumps([_plain(row) for row in rows]))
     else:
-        table(rows)
+        print_table(rows)
     return 0
 
 

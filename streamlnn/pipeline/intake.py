@@ -53,6 +53,8 @@ class Intake:
         except DecodeError as error:
             self._bury(source, message, error)
             return []
+        if not readings:
+            self._observer.count("dropped_total", source=source, reason="no_stream_or_number")
         accepted = [self._accept(source, reading, message) for reading in readings]
         return [item for item in accepted if item is not None]
 

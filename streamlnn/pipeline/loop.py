@@ -101,7 +101,7 @@ class Pipeline:
             self._finish()
 
     def _turn(self) -> None:
-        self._observer.beat(self._clock())
+        self._beat()
         took = [self._read(feed, timeout=0.0) for feed in self._open_feeds()]
         self._deliver(timeout=0.0)
         if not any(took):
@@ -123,6 +123,9 @@ class Pipeline:
             self._deliver(timeout=IDLE_SECS)
             self.stop.wait(0.001 if any(map(len, self._outboxes)) else IDLE_SECS)
         self._mark_written()
+
+    def _beat(self) -> None:
+        self._observer.beat(self._clock())
 
     # Read, journal, acknowledge, step
 
@@ -247,7 +250,8 @@ class Pipeline:
         return self._journal.last_lsn if found is None else found
 
     def _recover(self) -> None:
-        lives, redone = recover(self._journal, self._instance)
+        self._beat()
+        lives, redone = recover(self._journal, self._instance, self._beat)
         self._intake.lives = lives
         for feed in self._feeds:
             feed.streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}

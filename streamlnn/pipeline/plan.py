@@ -43,11 +43,11 @@ class Plan(msgspec.Struct, frozen=True):
         """Return a new forecaster that has learned nothing yet."""
         from streamlnn.model.forecaster import Forecaster
 
+        arguments: dict[str, Any] = {"horizons": self.horizons, "seasons": self.seasons}
         return Forecaster(
-            list(self.horizons),
+            **arguments,
             fields=len(self.layout.names),
             targets=[self.layout.names.index(target) for target in self.targets],
-            seasons=list(self.seasons),
             level=self.level,
             every=self.every,
             **self.model,

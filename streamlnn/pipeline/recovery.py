@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.live import LiveStream, restore
 from streamlnn.pipeline.outbox import Outbox
 
+BEAT_EVERY = 500
 
-def recover(journal: Journal, instance: str) -> tuple[dict[str, LiveStream], list[Output]]:
-    """Return every stream as it stood when the log ended, and the outputs of the redone steps."""
+
+def recover(
+    journal: Journal, instance: str, beat: Callable[[], None]
+) -> tuple[dict[str, LiveStream], list[Output]]:
+    """Return every stream as it stood when the log ended, and the outputs of the redone steps.
+
+    `beat` is called now and then: whoever watches shall see that this is work, not a standstill.
+    """
     lives = {name: restore(row, journal, instance) for name, row in journal.streams().items()}
     behind = [live.lsn for live in lives.values() if live.lsn < live.row.last_lsn]
     outputs: list[Output] = []
     if behind:
         for lsn, record in journal.records_after(min(behind)):
+            if lsn % BEAT_EVERY == 0:
+                beat()
             if lsn > lives[record.stream].lsn:
                 outputs += lives[record.stream].step(lsn, record)
     return lives, outputs

@@ -101,9 +101,16 @@ class StreamSettings(Settings):
     def filter(self) -> str | None:
         """The MQTT filter to subscribe to, or None without a topic.
 
-        >>> StreamSettings(topic="sensors/{site}/{rest...}").filter
-        'sensors/+/#'
+        >>> StreamSettings(topic="tele/sensor_{name}/{rest...}").filter
+        'tele/+/#'
         """
         if self.topic is None:
             return None
-        return VARIABLE.sub(lambda name: "#" if name[1].endswith("...") else "+", self.topic)
+        return "/".join(_level_filter(level) for level in self.topic.split("/"))
+
+
+def _level_filter(level: str) -> str:
+    # A wildcard takes a whole level: what does not match the rest of it is passed over later.
+    if not VARIABLE.search(level):
+        return level
+    return "#" if level.endswith("...}") else "+"

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -200,6 +201,7 @@ def _variable_pattern(name: str) -> str:
     return f"(?P<{name[:-3]}>.+)" if name.endswith("...") else f"(?P<{name}>[^/]+)"
 
 
+@lru_cache(maxsize=1024)
 def stem(path: str) -> str:
     """Return a file's name without compression and type: `a/pump7.csv.gz` is `pump7`."""
     name = PurePath(path).name

@@ -431,7 +431,7 @@ class CodecSuite:
 
     def test_any_bytes_give_a_tree_or_a_decode_error(self) -> None:
         """Whatever a payload holds, the answer is a tree of plain values or `DecodeError`."""
-        from hypothesis import example, given
+        from hypothesis import example, given, settings
         from hypothesis import strategies as some
 
         hostile = (
@@ -445,6 +445,7 @@ class CodecSuite:
         )
         codec = self.make()
 
+        @settings(deadline=None)
         @given(some.binary() | some.text().map(str.encode) | _json_bytes(some))
         def holds(payload: bytes) -> None:
             _check_tree(codec, self.message(payload))
@@ -455,11 +456,12 @@ class CodecSuite:
 
     def test_the_same_payload_gives_the_same_tree(self) -> None:
         """A codec remembers nothing: what a payload means does not depend on those before it."""
-        from hypothesis import given
+        from hypothesis import given, settings
         from hypothesis import strategies as some
 
         used = self.make()
 
+        @settings(deadline=None)
         @given(some.binary() | _json_bytes(some))
         def holds(payload: bytes) -> None:
             message = self.message(payload)
