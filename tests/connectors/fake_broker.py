@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -73,6 +74,8 @@ class FakeBroker:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         if self._peer is not None:
+            with contextlib.suppress(OSError):
+                self.hang_up()
             self._peer.close()
         self._thread.join()
 

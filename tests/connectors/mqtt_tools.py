@@ -10,7 +10,7 @@ from typing import Any
 from brokers import DEADLINE_SECS, Broker
 
 from connectors.mqtt import MqttSink, MqttSource
-from connectors.mqtt_settings import MqttSinkSettings, MqttSourceSettings
+from connectors.mqtt.settings import MqttSinkSettings, MqttSourceSettings
 from streamlnn.pipeline.contract import Batch, Context, Message, NotConnected
 
 

@@ -8,7 +8,7 @@ import pytest
 from fake_broker import CONNECT, PUBACK, PUBLISH, SUBSCRIBE, FakeBroker
 from mqtt_tools import Reader, make_sink, make_source
 
-from connectors import mqtt_connection
+from connectors.mqtt import connection as mqtt_connection
 from streamlnn.pipeline.contract import NotConnected, Output
 
 

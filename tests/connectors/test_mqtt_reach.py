@@ -15,9 +15,9 @@ import pytest
 from brokers import free_port, listens, wait_until
 from mqtt_tools import Reader, connected, make_sink, make_source
 
-from connectors import mqtt_connection
-from connectors.mqtt_explain import why_not_reached
-from connectors.mqtt_settings import Address, Tls
+from connectors.mqtt import connection as mqtt_connection
+from connectors.mqtt.explain import why_not_reached
+from connectors.mqtt.settings import Address, Tls
 from streamlnn.pipeline.contract import NotConnected, Output
 
 SECRET = "correct-horse"

@@ -8,12 +8,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-import connectors.mqtt
-import connectors.mqtt_client
-import connectors.mqtt_settings
-import connectors.mqtt_topics
-from connectors.mqtt_settings import Address, MqttSinkSettings, MqttSourceSettings
-from connectors.mqtt_topics import check_filter, is_topic
+from connectors.mqtt.settings import Address, MqttSinkSettings, MqttSourceSettings
+from connectors.mqtt.topics import check_filter, is_topic
 
 URL = "mqtt://localhost"
 
@@ -135,7 +131,12 @@ def test_what_cannot_be_published_under_is_no_topic(text):
 
 @pytest.mark.parametrize(
     "module",
-    [connectors.mqtt, connectors.mqtt_client, connectors.mqtt_settings, connectors.mqtt_topics],
+    [
+        connectors.mqtt.source,
+        connectors.mqtt.client,
+        connectors.mqtt.settings,
+        connectors.mqtt.topics,
+    ],
 )
 def test_examples_in_docstrings_hold(module):
     found = doctest.testmod(module)

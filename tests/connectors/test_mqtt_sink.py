@@ -11,7 +11,7 @@ from brokers import wait_until
 from mqtt_tools import Reader, connect_again, connected, make_sink, make_source
 
 from connectors.mqtt import MqttSink
-from connectors.mqtt_settings import MqttSinkSettings
+from connectors.mqtt.settings import MqttSinkSettings
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Context, NotConnected, Output
 

@@ -10,7 +10,7 @@ from fake_broker import FakeBroker
 from mqtt_tools import Reader, connect_again, connected, make_sink, make_source
 
 from connectors.mqtt import MqttSource
-from connectors.mqtt_settings import MqttSourceSettings
+from connectors.mqtt.settings import MqttSourceSettings
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Context, NotConnected, Output
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from connectors.mqtt_topics import check_filter, is_topic
+from connectors.mqtt.topics import check_filter, is_topic
 from streamlnn.pipeline.contract import Duration, NotConnected, Settings
 
 log = logging.getLogger("streamlnn.mqtt")

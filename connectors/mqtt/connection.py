@@ -18,27 +18,25 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 import paho.mqtt.client as paho
 from paho.mqtt.client import ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from connectors.mqtt_client import Session, dial, make_client, properties
-from connectors.mqtt_explain import (
+from connectors.mqtt.client import Session, dial, make_client
+from connectors.mqtt.explain import (
     KEEPALIVE_TIMEOUT,
     SESSION_TAKEN_OVER,
     UNSUPPORTED_VERSION,
     why_not_reached,
     why_refused,
 )
-from connectors.mqtt_rivals import Rivals
-from connectors.mqtt_settings import BrokerSettings
+from connectors.mqtt.outgoing import Outgoing, Publication
+from connectors.mqtt.rivals import Rivals
+from connectors.mqtt.settings import BrokerSettings
 from streamlnn.pipeline.contract import NotConnected
 
 log = logging.getLogger("streamlnn.mqtt")
@@ -47,7 +45,6 @@ PACKETS_PER_TURN = 1024
 _OPEN_SECS = 5.0
 _GOODBYE_SECS = 2.0
 _WAIT_SECS = 1.0  # keepalive is looked after at least this often
-_WINDOW = 1000
 _FILTERS_A_PACKET = 8  # some hosted brokers take no more
 _WAITING_QOS0 = 65_536  # QoS 1 is bounded by the receive maximum, QoS 0 by nothing
 
@@ -61,19 +58,6 @@ class Arrival(NamedTuple):
     payload: bytes
     retained: bool
     received: int
-
-
-@dataclass(slots=True, eq=False)
-class Publication:
-    """A message to send; `done` once the broker has answered, `refusal` if it said no."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    identity: Mapping[str, str] = field(default_factory=dict)
-    done: bool = False
-    refusal: str = ""
 
 
 class _VersionRefused(NotConnected):
@@ -109,14 +93,11 @@ class MqttConnection:
         self.will: Publication | None = None
         self._clock = clock
         self._client: paho.Client | None = None
-        self._queue: deque[Publication] = deque()
-        self._flying: dict[int, Publication] = {}
+        self._outgoing = Outgoing()
         self._subacks: dict[int, list[ReasonCode]] = {}
         self._connack: ReasonCode | None = None
         self._goodbye: ReasonCode | None = None
         self._silent = False
-        self._window = _WINDOW
-        self._packet_limit = math.inf
         self._farewelled = 0
         self._only_old = False
         self._warned_old = False
@@ -127,11 +108,6 @@ class MqttConnection:
     def up(self) -> bool:
         """True between a successful `open` and the loss of the connection."""
         return self._client is not None and self._accepted and self._client.socket() is not None
-
-    @property
-    def backlog(self) -> int:
-        """How many publications the broker has not answered yet."""
-        return len(self._queue) + len(self._flying)
 
     def check(self) -> None:
         """Raise `NotConnected`, saying why, unless the connection stands as far as we know."""
@@ -185,7 +161,7 @@ class MqttConnection:
     def publish(self, publication: Publication) -> None:
         """Send, in order, as soon as the broker's window has room; see `Publication.done`."""
         client = self._live()
-        self._queue.append(publication)
+        self._outgoing.add(publication)
         self._pump(client)
 
     def farewell(self) -> None:
@@ -193,7 +169,7 @@ class MqttConnection:
         if self.will is None or not self.up or self._farewelled == self.epoch:
             return
         self._farewelled = self.epoch
-        self._queue.clear()
+        self._outgoing.drop_queue()
         last = Publication(self.will.topic, self.will.payload, 1, retain=True)
         deadline = time.monotonic() + _GOODBYE_SECS
         with contextlib.suppress(NotConnected):
@@ -324,40 +300,7 @@ class MqttConnection:
                 return
 
     def _pump(self, client: paho.Client) -> None:
-        while self._queue and len(self._flying) < self._window:
-            publication = self._queue.popleft()
-            if not self._fits(publication):
-                publication.refusal, publication.done = "larger than the broker accepts", True
-            elif not self._send(client, publication):
-                self._queue.appendleft(publication)
-                return
-
-    def _fits(self, publication: Publication) -> bool:
-        words = sum(len(key) + len(value) for key, value in publication.identity.items())
-        around = 64 + 4 * (len(publication.topic) + words)
-        return len(publication.payload) + around <= self._packet_limit
-
-    def _send(self, client: paho.Client, publication: Publication) -> bool:
-        """Return False when the packet id is still taken; the next try has another."""
-        info = client.publish(
-            publication.topic,
-            publication.payload,
-            publication.qos,
-            publication.retain,
-            self._user_properties(publication.identity),
-        )
-        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            return False
-        if publication.qos == 0:
-            publication.done = True
-        else:
-            self._flying[info.mid] = publication
-        return True
-
-    def _user_properties(self, identity: Mapping[str, str]) -> Properties | None:
-        if self.version != "5" or not identity:
-            return None
-        return properties(PacketTypes.PUBLISH, UserProperty=list(identity.items()))
+        self._outgoing.pump(client, with_identity=self.version == "5")
 
     def _ask(self, client: paho.Client, some: Sequence[str], qos: int, retain_handling: int) -> int:
         if self.version == "5":
@@ -419,8 +362,6 @@ class MqttConnection:
 
     def _drop(self) -> None:
         client, self._client = self._client, None
-        self._queue.clear()
-        self._flying.clear()
         self._subacks.clear()
         if client is not None and (sock := client.socket()) is not None:
             sock.close()
@@ -440,8 +381,7 @@ class MqttConnection:
     ) -> None:
         self._connack = reason
         self.session_present = flags.session_present
-        self._window = min(_WINDOW, getattr(properties, "ReceiveMaximum", _WINDOW))
-        self._packet_limit = getattr(properties, "MaximumPacketSize", math.inf)
+        self._outgoing.begin(properties)
 
     def _on_disconnect(
         self,
@@ -480,10 +420,7 @@ class MqttConnection:
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _rest: Any
     ) -> None:
-        publication = self._flying.pop(mid, None)
-        if publication is not None:
-            publication.refusal = str(reason) if reason.is_failure else ""
-            publication.done = True
+        self._outgoing.answered(mid, reason)
 
 
 def _few(filters: Sequence[str]) -> list[tuple[str, ...]]:

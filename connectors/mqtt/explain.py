@@ -7,7 +7,7 @@ import ssl
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-from connectors.mqtt_settings import Address
+from connectors.mqtt.settings import Address
 
 KEEPALIVE_TIMEOUT = 0x8D
 SESSION_TAKEN_OVER = 0x8E

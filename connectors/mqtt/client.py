@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from connectors.mqtt_settings import BrokerSettings
+from connectors.mqtt.settings import BrokerSettings
 
 _REACH_SECS = 3.0
 _LONGEST_EXPIRY = 0xFFFF_FFFF
@@ -29,6 +30,11 @@ class Session:
     def clean(self) -> bool:
         """True when the broker shall forget us as soon as we are gone."""
         return self.keep_secs == 0
+
+
+def random_id() -> str:
+    """Return a client id that nobody else has, for a command beside the daemon."""
+    return f"streamlnn-{secrets.token_hex(6)}"
 
 
 def make_client(settings: BrokerSettings, session: Session, version: str) -> paho.Client:
