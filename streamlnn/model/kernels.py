@@ -89,7 +89,7 @@ SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(5)
     PEAK,
     FAST,
     SLOW,
-    SLOW_SQUARE,
+    ROOT,
     SCORE,
     SIGN,
     ACTIVE,
@@ -698,15 +698,16 @@ def _watch_anomaly(m, size, sign, p, seq, time, quiet):
 
 
 @exact
-def _watch_drift(m, size, seq, time, quiet):
+def _watch_drift(m, error, seq, time, quiet):
     """Compare the latest errors with the usual ones."""
     n = m[ERRORS]
-    v = min(size, 5.0)
+    error = min(error, 5.0 * m[SLOW]) if n > 8.0 else error
+    rate = max(1.0 / n, 0.001)
+    m[FAST] += max(1.0 / n, 1.0 / 64.0) * (error - m[FAST])
+    m[SLOW] += rate * (error - m[SLOW])
+    m[ROOT] = np.hypot(np.sqrt(1.0 - rate) * m[ROOT], np.sqrt(rate) * error)
+    spread = np.sqrt(max(m[ROOT] - m[SLOW], 0.0)) * np.sqrt((m[ROOT] + m[SLOW]) / 127.0)
     m[DRIFT_TOLD] = NOTHING
-    m[FAST] += max(1.0 / n, 1.0 / 64.0) * (v - m[FAST])
-    m[SLOW] += max(1.0 / n, 0.001) * (v - m[SLOW])
-    m[SLOW_SQUARE] += max(1.0 / n, 0.001) * (v * v - m[SLOW_SQUARE])
-    spread = np.sqrt(max(m[SLOW_SQUARE] - m[SLOW] * m[SLOW], 1e-12) / 127.0)
     if m[DRIFTING] > 0.0:
         if m[FAST] < 1.3 * m[SLOW] or seq - m[DRIFT_SEQ] >= 2000.0:
             m[DRIFTING], m[DRIFT_TOLD] = 0.0, ENDED
@@ -716,17 +717,19 @@ def _watch_drift(m, size, seq, time, quiet):
 
 
 @exact
-def watch(m, error, seq, time, quiet):
-    """Judge one error of the shortest horizon, in scales; `quiet` while nothing may begin."""
-    usual = m[SIZE] if m[SIZE] > 0.0 else abs(error)
-    size = abs(error) / max(usual, 0.05)
+def watch(m, error, least, seq, time, quiet):
+    """Judge one error of the shortest horizon; `quiet` while nothing may begin.
+
+    Its size is told in usual errors, which count as no smaller than `least`.
+    """
+    usual = max(m[SIZE] if m[ERRORS] > 0.0 else abs(error), least)
+    size = abs(error) / usual
     p = tail(m, size) if m[ERRORS] > 0.0 else 1.0
     m[SCORE] = 1.0 - p
     _watch_anomaly(m, size, np.sign(error), p, seq, time, quiet)
     _learn_tail(m, size)
-    _watch_drift(m, size, seq, time, quiet)
-    rate = max(1.0 / m[ERRORS], 0.002)
-    m[SIZE] += rate * (min(abs(error), 5.0 * max(usual, 0.05)) - m[SIZE])
+    _watch_drift(m, abs(error), seq, time, quiet)
+    m[SIZE] += max(1.0 / m[ERRORS], 0.002) * (min(abs(error), 5.0 * usual) - m[SIZE])
 
 
 # --------------------------------------------------------------------------------------- settling
@@ -776,7 +779,7 @@ def _settle_target(s, slot, t, h, y):
     track(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands, score, s.alpha[0], count)
     _score(s, slot, t, h, y, bands[0] * s.waiting_base[slot, t, 1])
     if h == 0:
-        s.monitor[t, LATEST] = (y - issued[0]) / size
+        s.monitor[t, LATEST] = y - issued[0]
 
 
 @exact
@@ -925,7 +928,8 @@ def _watch_all(s, time):
         m[ANOMALY_TOLD], m[DRIFT_TOLD], m[SCORE] = NOTHING, NOTHING, 0.0
         if not np.isnan(m[LATEST]):
             young = s.scores[t, 0, SCORED] < 2 * WARM_AFTER
-            watch(m, m[LATEST], seq, time, quiet or young)
+            least = 0.05 * step_scale(s.scales[s.targets[t]])
+            watch(m, m[LATEST], least, seq, time, quiet or young)
         news += m[ANOMALY_TOLD] != NOTHING or m[DRIFT_TOLD] != NOTHING
     s.counts[NEWS] = news
 

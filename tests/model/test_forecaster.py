@@ -1,0 +1,252 @@
+"""One stream's model: what it answers, that it looks at no future, and that it can be stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamlnn import Forecaster
+from streamlnn.errors import StateError
+from streamlnn.model.kernels import State
+
+SAMPLES: dict[str, Any] = {"horizons": [1, 12, 48]}
+TIMED: dict[str, Any] = {"horizons": ["10s", "1m"], "seasons": ["5m"]}
+SEASONAL: dict[str, Any] = {"horizons": [1, 30], "seasons": [24, 100]}
+JOINT: dict[str, Any] = {"horizons": [1, 5], "fields": 3, "targets": [2, 0], "dtype": "float64"}
+ALL = pytest.mark.parametrize("settings", [SAMPLES, TIMED, SEASONAL, JOINT])
+
+
+def recording(settings: dict[str, Any], n: int = 400, seed: int = 0) -> tuple[Any, np.ndarray]:
+    """Noisy waves with holes; irregular times, with a gap, where horizons are durations."""
+    random = np.random.default_rng(seed)
+    fields = settings.get("fields", 1)
+    waves = np.sin(np.arange(n)[:, None] / (3.0 + np.arange(fields)) + np.arange(fields))
+    values = 20.0 + 5.0 * waves + 0.2 * random.standard_normal((n, fields))
+    values[random.random((n, fields)) < 0.03] = np.nan
+    if not isinstance(settings["horizons"][0], str):
+        return None, values
+    steps = random.choice([4.0, 5.0, 5.5], n)
+    steps[n // 2] = 300.0
+    return 1.7e9 + np.cumsum(steps), values
+
+
+def stepped(model: Forecaster, times: Any, values: np.ndarray) -> np.ndarray:
+    """The forecasts of single steps, stacked as `replay` does it: (3, n, ...)."""
+    when = [None] * len(values) if times is None else times
+    made = [model.step(t, v) for t, v in zip(when, values, strict=True)]
+    return np.array([[getattr(f, k) for f in made] for k in ("yhat", "yhat_lower", "yhat_upper")])
+
+
+def replayed(model: Forecaster, times: Any, values: np.ndarray) -> np.ndarray:
+    replay = model.replay(times, values)
+    return np.array([replay.yhat, replay.yhat_lower, replay.yhat_upper])
+
+
+def same_state(a: Forecaster, b: Forecaster) -> bool:
+    return all(x.tobytes() == y.tobytes() for x, y in zip(a._state, b._state, strict=True))
+
+
+@ALL
+def test_replay_gives_the_numbers_of_single_steps_bit_for_bit(settings: dict[str, Any]) -> None:
+    """Forecasts and the state afterwards agree in every bit, in pieces or as a whole."""
+    times, values = recording(settings)
+    a, b = Forecaster(**settings), Forecaster(**settings)
+    one_by_one = stepped(a, times, values)
+    parts = [slice(0, 150), slice(150, 151), slice(151, None)]
+    cut = [replayed(b, None if times is None else times[p], values[p]) for p in parts]
+    assert one_by_one.tobytes() == np.concatenate(cut, axis=1).tobytes()
+    assert same_state(a, b)
+
+
+@ALL
+def test_a_restored_model_goes_on_bit_for_bit(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Through state, and through a file, the rest of a recording gives the same forecasts."""
+    times, values = recording(settings)
+    model = Forecaster(**settings)
+    first, rest = slice(0, 217), slice(217, None)
+    replayed(model, None if times is None else times[first], values[first])
+    copy = Forecaster.from_state(model.settings, model.state())
+    model.save(tmp_path / "model.slnn")
+    loaded = Forecaster.load(tmp_path / "model.slnn")
+    late = None if times is None else times[rest]
+    expected = replayed(model, late, values[rest]).tobytes()
+    assert stepped(copy, late, values[rest]).tobytes() == expected
+    assert replayed(loaded, late, values[rest]).tobytes() == expected
+    assert same_state(model, loaded)
+
+
+@ALL
+def test_no_forecast_depends_on_what_comes_after_it(settings: dict[str, Any]) -> None:
+    """Other values after record t leave every forecast up to t as it was, bit for bit."""
+    times, values = recording(settings)
+    other = values.copy()
+    other[250:] = 1e3
+    made = [replayed(Forecaster(**settings), times, v) for v in (values, other)]
+    assert made[0][:, :250].tobytes() == made[1][:, :250].tobytes()
+    assert not np.array_equal(made[0][0, 250:], made[1][0, 250:])
+
+
+def test_a_new_model_says_as_now() -> None:
+    """The first forecast, before anything is learned, is the value itself at every horizon."""
+    forecast = Forecaster([1, 12, 48]).step(None, 21.5)
+    assert forecast.yhat.tolist() == [21.5, 21.5, 21.5]
+    assert (forecast.status, forecast.seq, forecast.time) == ("warming", 0, None)
+    assert np.isnan(forecast.coverage).all()
+    assert np.isnan(forecast.skill).all()
+
+
+def test_a_wave_is_forecast_far_better_than_persistence() -> None:
+    """On a noisy sine every horizon beats persistence by half, and the model knows it."""
+    random = np.random.default_rng(1)
+    y = np.sin(np.arange(3000) / 5.0) + 0.05 * random.standard_normal(3000)
+    model = Forecaster([2, 12, 48])
+    yhat = model.replay(None, y[:-1]).yhat
+    forecast = model.step(None, y[-1])
+    for k, h in enumerate((2, 12, 48)):
+        due = np.arange(500 + h, 2999)
+        error = np.abs(y[due] - yhat[due - h, k]).mean()
+        assert error < 0.5 * np.abs(y[due] - y[due - h]).mean()
+    assert (forecast.skill > 0.5).all()
+    assert (np.abs(forecast.coverage - 0.9) < 0.05).all()
+    assert forecast.status == "ok"
+
+
+def test_a_known_season_is_used_by_samples_and_by_time() -> None:
+    """A pattern without rhyme that repeats every 50 records is foreseen once it is known."""
+    random = np.random.default_rng(2)
+    y = np.tile(random.standard_normal(50), 30)
+    by_sample = Forecaster([7], seasons=[50]).replay(None, y).yhat
+    by_time = Forecaster(["70s"], seasons=["500s"]).replay(np.arange(y.size) * 10.0, y).yhat
+    for yhat in (by_sample, by_time):
+        assert np.abs(y[1200:] - yhat[1193:-7, 0]).mean() < 0.02
+
+
+def test_joint_fields_help_each_other() -> None:
+    """A target that follows another field one record later is forecast from it."""
+    random = np.random.default_rng(3)
+    leader = random.standard_normal(2000)
+    follower = np.concatenate([[0.0], leader[:-1]])
+    model = Forecaster([1], fields=2, targets=[1])
+    yhat = model.replay(None, np.stack([leader, follower], axis=1)).yhat
+    assert yhat.shape == (2000, 1)
+    assert np.abs(follower[1000:] - yhat[999:-1, 0]).mean() < 0.2
+
+
+def test_shapes_follow_horizons_and_targets() -> None:
+    """One target gives (horizons,), several (horizons, targets); y has (targets,) always."""
+    one = Forecaster([1, 2], fields=3, targets=[1]).step(None, [1.0, 2.0, 3.0])
+    assert (one.yhat.shape, one.coverage.shape, one.y.tolist()) == ((2,), (2,), [2.0])
+    many = Forecaster([1, 2], fields=3).step(None, [1.0, 2.0, np.nan])
+    assert (many.yhat.shape, many.skill.shape) == ((2, 3), (2, 3))
+    assert many.anomaly_score.shape == many.anomaly_sign.shape == (3,)
+    np.testing.assert_array_equal(many.y, [1.0, 2.0, np.nan])
+
+
+def test_forecasts_stay_as_they_were_when_the_model_goes_on() -> None:
+    """A forecast holds its own numbers: later steps change nothing in it."""
+    model = Forecaster([1, 3], fields=2)
+    forecast = model.step(None, [1.0, 2.0])
+    before = forecast.yhat.copy(), forecast.y.copy(), forecast.anomaly_score.copy()
+    for _ in range(50):
+        model.step(None, [5.0, -2.0])
+    for old, kept in zip(before, (forecast.yhat, forecast.y, forecast.anomaly_score), strict=True):
+        np.testing.assert_array_equal(old, kept)
+
+
+def test_the_model_knows_where_it_stands() -> None:
+    """seq, time, cadence and nbytes tell the records seen, the newest time, the usual gap, size."""
+    model = Forecaster(["10s"])
+    assert (model.seq, model.time, model.cadence) == (0, None, None)
+    for k in range(20):
+        model.step(100.0 + 5.0 * k, 1.0)
+    assert (model.seq, model.time, model.cadence) == (20, 195.0, 5.0)
+    assert Forecaster([1], every=60.0).cadence == 60.0
+    assert 100_000 < model.nbytes < 1_000_000
+
+
+def test_float32_and_float64_forecast_alike() -> None:
+    """The two precisions agree within a few per cent of the error they make."""
+    times, values = recording(SAMPLES, 3000)
+    a = Forecaster(**SAMPLES).replay(times, values).yhat
+    b = Forecaster(**SAMPLES, dtype="float64").replay(times, values).yhat
+    assert np.abs(a - b)[500:].mean() < 0.02 * 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"horizons": []}, "at least one"),
+        ({"horizons": [3, 1]}, "rising"),
+        ({"horizons": [0, 1]}, "positive"),
+        ({"horizons": [1.5]}, "whole number"),
+        ({"horizons": ["10 parsecs"]}, "not a duration"),
+        ({"horizons": [1, "10s"]}, "of one kind"),
+        ({"horizons": [1], "seasons": ["1d"]}, "of one kind"),
+        ({"horizons": [1], "targets": [1]}, "between 0 and 0"),
+        ({"horizons": [1], "fields": 2, "targets": [0, 0]}, "different"),
+        ({"horizons": [1], "fields": 0}, "fields"),
+        ({"horizons": [1], "level": 1.0}, "level"),
+        ({"horizons": [1], "units": 0}, "units"),
+        ({"horizons": [1], "dtype": "float16"}, "dtype"),
+        ({"horizons": [1], "every": -1.0}, "every"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_reason(arguments: dict[str, Any], words: str) -> None:
+    """Each mistake is a ValueError that names it."""
+    with pytest.raises(ValueError, match=words):
+        Forecaster(**arguments)
+
+
+def test_wrong_shapes_and_missing_times_are_refused() -> None:
+    """Values of another shape, times that do not match, or none where needed: ValueError."""
+    model = Forecaster([1], fields=2)
+    with pytest.raises(ValueError, match=r"wants \(2,\)"):
+        model.step(None, [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"wants \(n, 2\)"):
+        model.replay(None, np.zeros(5))
+    with pytest.raises(ValueError, match="5 records"):
+        model.replay(np.zeros(4), np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="needs a time"):
+        Forecaster(["1m"]).step(None, 1.0)
+    assert model.seq == 0
+
+
+def test_state_that_does_not_fit_is_refused_by_name() -> None:
+    """Other settings, other dtypes, missing arrays: StateError says which."""
+    model = Forecaster([1, 2])
+    state, settings = model.state(), model.settings
+    wrong = state["weights"].astype(np.float64)
+    with pytest.raises(StateError, match="'weights' is float64"):
+        Forecaster.from_state(settings, {**state, "weights": wrong})
+    with pytest.raises(StateError, match="'horizons'"):
+        Forecaster.from_state({**settings, "horizons": [1, 2, 3]}, state)
+    with pytest.raises(StateError, match="other arrays than this version: tau"):
+        Forecaster.from_state(settings, {k: v for k, v in state.items() if k != "tau"})
+    with pytest.raises(StateError, match="do not make a forecaster"):
+        Forecaster.from_state({"colour": "red"}, state)
+
+
+def test_a_damaged_file_is_refused_and_named(tmp_path: Path) -> None:
+    """One changed byte, and load says which file it was."""
+    path = tmp_path / "pump.slnn"
+    Forecaster([1]).save(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(StateError, match=r"pump\.slnn: .*checksum"):
+        Forecaster.load(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["pump.slnn"]
+
+
+def test_settings_make_the_same_model_again() -> None:
+    """settings is what JSON can say, and enough to build the model anew."""
+    import json
+
+    model = Forecaster(["10s", "1m"], seasons=["1d"], every=5.0, units=20, seed=3)
+    again = Forecaster(**json.loads(json.dumps(model.settings)))
+    assert again.settings == model.settings
+    assert same_state(model, again)
+    assert set(model.state()) == set(State._fields)
