@@ -131,12 +131,7 @@ def test_what_cannot_be_published_under_is_no_topic(text):
 
 @pytest.mark.parametrize(
     "module",
-    [
-        connectors.mqtt.source,
-        connectors.mqtt.client,
-        connectors.mqtt.settings,
-        connectors.mqtt.topics,
-    ],
+    [source, client, settings, topics],
 )
 def test_examples_in_docstrings_hold(module):
     found = doctest.testmod(module)
