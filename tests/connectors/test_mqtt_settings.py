@@ -8,6 +8,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from connectors.mqtt import client, settings, source, topics
 from connectors.mqtt.settings import Address, MqttSinkSettings, MqttSourceSettings
 from connectors.mqtt.topics import check_filter, is_topic
 
