@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlnn.model import kernels
+from streamlnn.model.intervals import initial_intervals
 from streamlnn.model.kernels import LAGS, State
+from streamlnn.model.mixture import initial_mixture
 from streamlnn.model.reservoir import LagUnits, Reservoir
+from streamlnn.model.scaling import initial_scaling
 from streamlnn.model.settings import Settings
 from streamlnn.model.waiting import FEWEST_WAITING, MOST_WAITING, turns
 
@@ -68,29 +71,27 @@ def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[
 
 
 def _running(settings: Settings) -> dict[str, NDArray[Any]]:
-    targets, horizons = len(settings.target_fields), len(settings.horizons)
+    T, H = len(settings.target_fields), len(settings.horizons)
     every = settings.every or 0.0
-    nothing = np.nan
     return {
-        "counts": np.zeros(8, np.int64),
-        "clock": np.array([nothing, every, every, nothing]),
+        "counts": np.zeros(kernels.COUNTS, np.int64),
+        "clock": np.array([np.nan, every, every, np.nan]),
         "gaps": np.zeros(32),
-        "scales": np.zeros((settings.fields, 10)),
-        "history": np.zeros((settings.fields, LAGS)),
-        "before": np.full(targets, nothing),
-        "scores": np.zeros((targets, horizons, 5)),
-        "monitor": np.zeros((targets, 21)),
-        "forecast": np.full((3, horizons, targets), nothing),
-        "quality": np.full((2, horizons, targets), nothing),
-        "due": np.zeros(horizons, np.int64),
-        "stride": np.ones(horizons, np.int64),
+        "scores": np.zeros((T, H, kernels.SCORES)),
+        "monitor": np.zeros((T, kernels.WATCHED)),
+        "forecast": np.full((3, H, T), np.nan),
+        "quality": np.full((2, H, T), np.nan),
+        "due": np.zeros(H, np.int64),
+        "stride": np.ones(H, np.int64),
+        **initial_scaling(settings.fields, T),
+        **initial_mixture(T, H, len(settings.seasons)),
+        **initial_intervals(T, H),
     }
 
 
 def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
     dtype, M, A = settings.dtype, feature_count(settings), 1 + LAGS
     T, H = len(settings.target_fields), len(settings.horizons)
-    E, G, Q = 3 + len(settings.seasons), kernels.MEMORIES.size, kernels.TRACKER_RATES.size
     return {
         "x": np.zeros(settings.units, dtype),
         "features": np.zeros(M, dtype),
@@ -101,11 +102,6 @@ def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
         "U_own": np.zeros((T, A * (A - 1) // 2), dtype),
         "D_own": np.full((T, A), 1.0 / OWN_READOUT[1], dtype),
         "own_weights": np.zeros((T, H, A), dtype),
-        "losses": np.zeros((T, H, G, E)),
-        "top_losses": np.zeros((T, H, G)),
-        "log_q": np.zeros((T, H, Q)),
-        "band_means": np.ones((T, H, Q)),
-        "band_losses": np.zeros((T, H, Q)),
     }
 
 

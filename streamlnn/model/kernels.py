@@ -60,10 +60,12 @@ LARGEST = 1e300
 NO_ANSWER = np.nan
 
 # State.scales, per field: see scaling.py
-MEAN, SPREAD, STEP, BIGGEST_SPREAD, BIGGEST_STEP, LOW, HIGH, SEEN, STEPS, FRESH = range(10)
+SCALES = 10
+MEAN, SPREAD, STEP, BIGGEST_SPREAD, BIGGEST_STEP, LOW, HIGH, SEEN, STEPS, FRESH = range(SCALES)
 
 # State.counts
-SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL, NEWS, STATUS = range(8)
+COUNTS = 8
+SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL, NEWS, STATUS = range(COUNTS)
 
 # State.clock, float64: coordinates are seconds, or record numbers for a stream by sample
 LAST, CADENCE, FIXED_CADENCE, BEFORE = range(4)
@@ -74,13 +76,15 @@ REGULAR, AFTER_GAP, CLOCK_SET_BACK = range(3)
 # counts[STATUS]
 WARMING, OK, IN_DRIFT = range(3)
 
-# State.waiting_experts' last axis, after the forecast and the mixtures
+# the experts, in State.losses and, after the forecast and the mixtures, in waiting_experts
 PERSISTENCE, AUTOREGRESSION, RESERVOIR, FIRST_SEASON = range(4)
 
 # State.scores, per target and horizon
-SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(5)
+SCORES = 5
+SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(SCORES)
 
 # State.monitor, per target: see monitor.py
+WATCHED = 21
 (
     ERRORS,
     SIZE,
@@ -103,7 +107,7 @@ SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(5)
     ANOMALY_TOLD,
     DRIFT_TOLD,
     LATEST,
-) = range(21)
+) = range(WATCHED)
 NOTHING, STARTED, ENDED = range(3)
 
 MEMORIES = np.array([0.99, 0.998, 0.9995])
