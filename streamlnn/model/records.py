@@ -50,7 +50,8 @@ class Event:
     `target` is the index of the target, or None when the event concerns the stream as a whole;
     `time` and `since` are float seconds, or None for a stream without a clock. `since_seq` is the
     sequence number at which it began: with the type it makes the event's id, the same from start
-    to end and in every replay. Numbers that do not apply are NaN.
+    to end and in every replay. A `crossing` tells the `limit` that will be passed, at which horizon
+    `h` and with which probability `p`. Numbers that do not apply are NaN.
     """
 
     type: EventType
@@ -66,6 +67,9 @@ class Event:
     yhat: float = float("nan")
     yhat_lower: float = float("nan")
     yhat_upper: float = float("nan")
+    limit: float = float("nan")
+    h: float = float("nan")
+    p: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.records import NANOSECONDS, Forecast, Record
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal, StreamRow
+from streamlnn.pipeline.limits import LimitWatch
 from streamlnn.pipeline.messages import Speaker
 from streamlnn.pipeline.plan import Plan
 
@@ -29,6 +30,7 @@ class LiveStream:
     row: StreamRow
     forecaster: Forecaster
     speaker: Speaker
+    watch: LimitWatch
     lsn: int
     fresh: int = 0
     agreed: bool = False
@@ -39,41 +41,50 @@ class LiveStream:
         seconds = None if record.time is None else record.time / NANOSECONDS
         forecast = self.forecaster.step(seconds, record.values)
         self.lsn, self.fresh, self.last = lsn, self.fresh + 1, (forecast, record.time)
+        events = [*forecast.events, *self.watch.step(forecast, self.row.plan.limits)]
         identity = self.speaker.identity(forecast.seq)
         name, words = self.row.name, self.speaker
         return [
             Output("forecast", words.forecast(forecast, record.time), name, lsn, identity),
             *(
                 Output("event", words.event(event, record.time), name, lsn, identity)
-                for event in forecast.events
+                for event in events
             ),
         ]
 
     def snapshot(self, journal: Journal) -> None:
         """Write the state down; the caller holds the transaction."""
-        state = arrays.pack(self.forecaster.settings, self.forecaster.state())
+        meta = {"settings": self.forecaster.settings, "crossings": self.watch.state}
+        state = arrays.pack(meta, self.forecaster.state())
         journal.save_snapshot(self.row, self.lsn, state)
         self.fresh = 0
 
 
 def begin(row: StreamRow, instance: str) -> LiveStream:
     """Return a stream that has learned nothing yet."""
-    speaker = row.plan.speaker(instance, row.name, row.epoch)
-    return LiveStream(row, row.plan.forecaster(), speaker, row.since_lsn)
+    return _live(row, row.plan.forecaster(), instance, row.since_lsn)
 
 
 def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
     """Return a stream as its newest sound snapshot knows it; the log goes on from there."""
     for lsn, state in list(journal.snapshots(row)):
         try:
-            forecaster = Forecaster.from_state(*arrays.unpack(state))
+            meta, kept = arrays.unpack(state)
+            forecaster = Forecaster.from_state(meta["settings"], kept)
         except StateError as error:
             log.error("stream %r: snapshot %d is unsound, left out: %s", row.name, lsn, error)
             journal.drop_snapshot(row, lsn)
         else:
-            speaker = row.plan.speaker(instance, row.name, row.epoch)
-            return LiveStream(row, forecaster, speaker, lsn)
+            live = _live(row, forecaster, instance, lsn)
+            live.watch.state = meta["crossings"]
+            return live
     return begin(row, instance)
+
+
+def _live(row: StreamRow, forecaster: Forecaster, instance: str, lsn: int) -> LiveStream:
+    words = row.plan.speaker(instance, row.name, row.epoch)
+    watch = LimitWatch(words.targets, words.horizons, words.level)
+    return LiveStream(row, forecaster, words, watch, lsn)
 
 
 def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> LiveStream:
@@ -88,7 +99,8 @@ def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> Live
         log.warning("stream %r: its settings changed, it begins to learn anew", row.name)
         return begin(row, instance)
     row.plan = plan
-    live.forecaster = Forecaster.from_state(plan.forecaster().settings, live.forecaster.state())
-    live.speaker = plan.speaker(instance, row.name, row.epoch)
-    live.snapshot(journal)
-    return live
+    kept = Forecaster.from_state(plan.forecaster().settings, live.forecaster.state())
+    adopted = _live(row, kept, instance, live.lsn)
+    adopted.watch.state = live.watch.state
+    adopted.snapshot(journal)
+    return adopted

@@ -157,9 +157,9 @@ class Speaker:
                 yhat=event.yhat,
                 yhat_lower=event.yhat_lower,
                 yhat_upper=event.yhat_upper,
-                limit=None,
-                h=None,
-                p=None,
+                limit=event.limit,
+                h=None if math.isnan(event.h) else whole(event.h),
+                p=event.p,
                 text=event.text,
             )
         )
@@ -219,7 +219,8 @@ class Speaker:
 
     def _event_id(self, event: Event, target: str | None) -> str:
         # From the data alone: a replay gives the same event the same id.
-        origin = (self.instance, self.stream, self.epoch, target, event.type, event.since_seq)
+        what = (target, event.type, event.since_seq, event.limit)
+        origin = (self.instance, self.stream, self.epoch, *what)
         return hashlib.blake2b(repr(origin).encode(), digest_size=8).hexdigest()
 
 

@@ -37,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
     seasons: tuple[int | str, ...]
     level: float
     every: float | None
+    limits: dict[str, tuple[float | None, float | None]]
     model: dict[str, Any]
 
     def forecaster(self) -> Forecaster:
@@ -86,6 +87,7 @@ def plan_for(reading: Reading, model: ModelSettings) -> Plan:
         seasons=tuple(settings.seasons),
         level=settings.level,
         every=settings.every,
+        limits=settings.limits,
         model=model.model_dump(),
     )
 

@@ -33,6 +33,7 @@ PLAN = Plan(
     seasons=(),
     level=0.9,
     every=None,
+    limits={},
     model={"units": 10, "seed": 1, "dtype": "float32"},
 )
 
