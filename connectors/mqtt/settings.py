@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -166,8 +167,14 @@ class BrokerSettings(Settings):
                 "let this user read it, or correct the path"
             ) from None
         if mode & 0o007:
-            log.warning("password_file %s can be read by every user: chmod o= %s", path, path)
+            _warn_of_open_file(path)
         return text.removesuffix("\n").removesuffix("\r")
+
+
+@cache
+def _warn_of_open_file(path: Path) -> None:
+    """Warn once in the life of the process, not at every connect."""
+    log.warning("password_file %s can be read by every user: chmod o= %s", path, path)
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

@@ -127,8 +127,9 @@ def test_a_password_file_open_to_all_is_warned_about(guarded, tmp_path, caplog):
     path = tmp_path / "password"
     path.write_text(SECRET)
     path.chmod(0o644)
-    with connected(guarded, "in/a", username="alice", password_file=str(path)):
-        assert f"chmod o= {path}" in caplog.text
+    with connected(guarded, "in/a", username="alice", password_file=str(path)) as source:
+        source.connect(None)
+        assert caplog.text.count(f"chmod o= {path}") == 1
     assert SECRET not in caplog.text
 
 
