@@ -381,6 +381,102 @@ def test_a_new_file_with_the_inode_of_a_deleted_one_is_new(tmp_path: Path) -> No
     again.close()
 
 
+@pytest.mark.parametrize("size", [9, 2 * FINGERPRINT])
+def test_a_file_that_shrank_is_read_from_its_beginning(tmp_path: Path, size: int) -> None:
+    """Cut to nothing or to a part of itself, the file holds something new from its start."""
+    path = tmp_path / "x.csv"
+    append(path, b"t,v\n" + b"".join(b"%d,1\n" % number for number in range(1000)))
+    source = tail(path)
+    assert len(lines(source)) == 1000
+    os.truncate(path, size)
+    append(path, b"\n7,7\n")
+    assert lines(source) == [line for line in path.read_bytes().split(b"\n")[1:] if line]
+    source.close()
+
+
+def test_a_file_written_anew_to_the_same_size_is_noticed(tmp_path: Path) -> None:
+    """The size alone does not tell whether a file is the same."""
+    path = tmp_path / "x.csv"
+    append(path, b"t,v\n1,2\n")
+    source = tail(path)
+    assert lines(source) == [b"1,2"]
+    with path.open("r+b") as file:
+        file.write(b"t,v\n3,4\n")
+    os.utime(path, ns=(1, 1))
+    assert lines(source) == [b"3,4"]
+    source.close()
+
+
+def test_a_restart_does_not_bring_old_rotated_files_back(tmp_path: Path) -> None:
+    """What was rotated away before our first run stays past, also after a rotation meanwhile."""
+    path, old = tmp_path / "x.csv", tmp_path / "x.csv.1"
+    append(old, b"t,v\n1,1\n")
+    os.utime(old, ns=(1, 1))
+    append(path, b"t,v\n2,2\n")
+    source = tail(path)
+    (batch,) = drain(source)
+    source.close()
+    shift(path)
+    path.rename(old)
+    append(path, b"t,v\n3,3\n")
+    again = tail(path, batch.position)
+    assert lines(again) == [b"3,3"]
+    again.close()
+
+
+def test_an_old_file_with_the_same_header_does_not_stand_in_for_a_lost_one(tmp_path: Path) -> None:
+    """A fingerprint of a header alone says little: the copy must be newer than what it copies."""
+    path, old = tmp_path / "x.csv", tmp_path / "x.csv.1"
+    append(old, b"t,v\n1,1\n")
+    os.utime(old, ns=(1, 1))
+    append(path, b"t,v\n")
+    source = tail(path, start="saved-or-end")
+    batch = source.read(0.0)
+    source.close()
+    path.unlink()
+    again = tail(path, batch.position)
+    assert lines(again) == []
+    again.close()
+
+
+def test_rotated_files_that_match_are_not_read_again(tmp_path: Path) -> None:
+    """Closed files stay known through later rotations and restarts, each once."""
+    path = tmp_path / "x.csv"
+    append(path, b"t,v\n0,0\n")
+    source = tail(f"{path}*", rotate_wait="1us")
+    batches = drain(source)
+    for number in range(1, 6):
+        shift(path)
+        path.rename(tmp_path / "x.csv.1")
+        append(path, b"t,v\n%d,0\n" % number)
+        batches += drain(source)
+        source.read(0.0)
+        if number == 3:
+            source.close()
+            source = tail(f"{path}*", batches[-1].position, rotate_wait="1us")
+    assert payloads(batches) == [b"%d,0" % number for number in range(6)]
+    source.close()
+
+
+def test_a_closed_file_that_is_overwritten_is_a_new_one(tmp_path: Path) -> None:
+    """The old one, whose place it took, is forgotten."""
+    path, moved = tmp_path / "x.csv", tmp_path / "x.csv.1"
+    append(path, b"t,v\n1,2\n")
+    source = tail(f"{path}*", rotate_wait="1us")
+    batches = drain(source)
+    path.rename(moved)
+    append(path, b"t,v\n3,4\n")
+    batches += drain(source)
+    for _ in range(3):
+        source.read(0.0)
+    with moved.open("r+b") as file:
+        file.write(b"t,v\n5,6\n7,8\n")
+    batches += drain(source)
+    assert payloads(batches) == [b"1,2", b"3,4", b"5,6", b"7,8"]
+    assert batches[-1].position.count('"ino"') == 2
+    source.close()
+
+
 def test_a_file_moved_to_another_disk_goes_on(tmp_path: Path) -> None:
     """Restored from a backup a file has another inode and the same beginning: it is the same."""
     path = tmp_path / "x.csv"
