@@ -16,8 +16,9 @@ from streamlnn.model import arrays, kernels, monitor
 from streamlnn.model.initial import initial_state
 from streamlnn.model.kernels import State
 from streamlnn.model.records import Forecast, Status
+from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
-from streamlnn.model.waiting import MOST_WAITING, grown, with_room
+from streamlnn.model.waiting import with_room
 
 Array = NDArray[Any]
 
@@ -90,9 +91,8 @@ class Forecaster:
         """
         row = self._row(values)
         when = self._time(time)
-        before = self._state.forecast[:, 0].copy()
         made = self._run(when, row)[0]
-        return self._told(time, row[0], made, before)
+        return self._told(time, row[0], made)
 
     def replay(self, times: ArrayLike | None, values: ArrayLike) -> Replay:
         """Step through a recording in compiled code: the same numbers as `step`, bit for bit.
@@ -124,7 +124,7 @@ class Forecaster:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
             raise StateError(f"saved settings do not make a forecaster: {error}") from error
-        model._bind(_checked(model._state, state))
+        model._bind(checked(model._state, state))
         return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -183,16 +183,17 @@ class Forecaster:
         return rows
 
     def _time(self, time: float | None) -> Array:
-        if time is None and self._settings.by_time:
+        when = np.array([np.nan if time is None else float(time)])
+        if self._settings.by_time and not np.isfinite(when[0]):
             raise ValueError("horizons are durations: every record needs a time, in seconds")
-        return np.array([np.nan if time is None else float(time)])
+        return when
 
     def _times(self, times: ArrayLike | None, n: int) -> Array:
-        if times is None:
-            return np.full(n, self._time(None)[0])
-        filled = np.ascontiguousarray(times, np.float64)
+        filled = np.full(n, np.nan) if times is None else np.ascontiguousarray(times, np.float64)
         if filled.shape != (n,):
             raise ValueError(f"times have shape {filled.shape}; there are {n} records")
+        if self._settings.by_time and not np.isfinite(filled).all():
+            raise ValueError("horizons are durations: every record needs a time, in seconds")
         return filled
 
     def _run(self, times: Array, rows: Array) -> Array:
@@ -207,7 +208,7 @@ class Forecaster:
     def _bind(self, state: State) -> None:
         self._state, self._handle = state, kernels.bind(state)
 
-    def _told(self, time: float | None, row: Array, made: Array, before: Array) -> Forecast:
+    def _told(self, time: float | None, row: Array, made: Array) -> Forecast:
         state = self._state
         yhat, lower, upper = made
         coverage, skill = state.quality.copy()
@@ -227,25 +228,8 @@ class Forecaster:
             anomaly_score=state.monitor[:, kernels.SCORE].copy(),
             anomaly_sign=state.monitor[:, kernels.SIGN].astype(np.int8),
             anomaly_active=state.monitor[:, kernels.ACTIVE] > 0.0,
-            events=tuple(monitor.events(state, before, time)),
+            events=tuple(monitor.events(state, time)),
         )
-
-
-def _checked(fresh: State, state: Mapping[str, Array]) -> State:
-    """Return the arrays as a `State`, once they fit what fresh settings would make."""
-    if set(state) != set(State._fields):
-        odd = ", ".join(sorted(set(state) ^ set(State._fields)))
-        raise StateError(f"saved state has other arrays than this version: {odd}")
-    while fresh.waiting_at.size < len(state["waiting_at"]) and fresh.waiting_at.size < MOST_WAITING:
-        fresh = grown(fresh)
-    for name, want in fresh._asdict().items():
-        have = state[name]
-        if have.shape != want.shape or have.dtype != want.dtype:
-            raise StateError(
-                f"saved array {name!r} is {have.dtype} {have.shape}; "
-                f"these settings ask for {want.dtype} {want.shape}"
-            )
-    return State(**{name: np.array(state[name], order="C") for name in State._fields})
 
 
 def _sync_folder(folder: Path) -> None:

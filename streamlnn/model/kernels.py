@@ -84,7 +84,7 @@ SCORES = 5
 SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(SCORES)
 
 # State.monitor, per target: see monitor.py
-WATCHED = 21
+WATCHED = 24
 (
     ERRORS,
     SIZE,
@@ -107,6 +107,9 @@ WATCHED = 21
     ANOMALY_TOLD,
     DRIFT_TOLD,
     LATEST,
+    LATEST_Y,
+    LATEST_YHAT,
+    LATEST_HALF,
 ) = range(WATCHED)
 NOTHING, STARTED, ENDED = range(3)
 
@@ -146,7 +149,7 @@ class State(NamedTuple):
     counts: NDArray[Any]
     clock: NDArray[Any]
     gaps: NDArray[Any]  # (32,) the latest elapsed times
-    scales: NDArray[Any]  # (F, 10)
+    scales: NDArray[Any]  # (F, SCALES)
     history: NDArray[Any]  # (F, LAGS) newest first, missing values filled in
     before: NDArray[Any]  # (T,) the record before the newest, NaN where missing
     x: NDArray[Any]  # f (units,) reservoir
@@ -163,8 +166,8 @@ class State(NamedTuple):
     log_q: NDArray[Any]  # (T, H, Q)
     band_means: NDArray[Any]  # (T, H, Q)
     band_losses: NDArray[Any]  # (T, H, Q)
-    scores: NDArray[Any]  # (T, H, 5)
-    monitor: NDArray[Any]  # (T, 21)
+    scores: NDArray[Any]  # (T, H, SCORES)
+    monitor: NDArray[Any]  # (T, WATCHED)
     forecast: NDArray[Any]  # (3, H, T) yhat, lower, upper
     quality: NDArray[Any]  # (2, H, T) coverage, skill
     # forecasts that wait for their targets
@@ -781,9 +784,11 @@ def _settle_target(s, slot, t, h, y):
     score = min(abs(y - issued[0]) / size, 1e6)
     count = s.scores[t, h, SCORED]
     track(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands, score, s.alpha[0], count)
-    _score(s, slot, t, h, y, bands[0] * s.waiting_base[slot, t, 1])
+    half = bands[0] * s.waiting_base[slot, t, 1]
+    _score(s, slot, t, h, y, half)
     if h == 0:
-        s.monitor[t, LATEST] = y - issued[0]
+        m = s.monitor[t]
+        m[LATEST], m[LATEST_Y], m[LATEST_YHAT], m[LATEST_HALF] = y - issued[0], y, issued[0], half
 
 
 @exact

@@ -25,18 +25,17 @@ from streamlnn.model import kernels
 from streamlnn.model.kernels import State
 from streamlnn.model.records import Event, EventType, Phase
 
+Watch = NDArray[np.float64]
+
 _PHASES: dict[int, Phase] = {kernels.STARTED: "start", kernels.ENDED: "end"}
 
 
-def events(state: State, forecast_before: NDArray[np.float64], time: float | None) -> list[Event]:
-    """Return what the newest record made begin or end.
-
-    `forecast_before` (3, targets) is what had last been forecast for the shortest horizon.
-    """
+def events(state: State, time: float | None) -> list[Event]:
+    """Return what the newest record made begin or end."""
     found = _arrival(state, time)
     if state.counts[kernels.NEWS]:
         for t in range(state.targets.size):
-            found += _of_target(state, t, forecast_before, time)
+            found += _of_target(state, t, time)
     return found
 
 
@@ -54,39 +53,34 @@ def _arrival(state: State, time: float | None) -> list[Event]:
     return [Event("gap", "start", time, before, seq, "info", text)]
 
 
-def _of_target(
-    state: State, t: int, forecast_before: NDArray[np.float64], time: float | None
-) -> list[Event]:
+def _of_target(state: State, t: int, time: float | None) -> list[Event]:
     m, found = state.monitor[t], []
     if m[kernels.ANOMALY_TOLD]:
-        found.append(_anomaly(state, t, forecast_before, time))
+        found.append(_anomaly(m, t, time))
     if m[kernels.DRIFT_TOLD]:
-        phase = _PHASES[int(m[kernels.DRIFT_TOLD])]
-        text = (
-            "Recent errors are at least twice the usual ones."
-            if phase == "start"
-            else "Errors are back to what has become usual."
-        )
-        since = m[kernels.DRIFT_SEQ], m[kernels.DRIFT_TIME]
-        found.append(_event("drift", phase, t, time, since, text, float("nan")))
+        found.append(_drift(m, t, time))
     return found
 
 
-def _anomaly(
-    state: State, t: int, forecast_before: NDArray[np.float64], time: float | None
-) -> Event:
-    m, phase = state.monitor[t], _PHASES[int(state.monitor[t, kernels.ANOMALY_TOLD])]
-    y = float(state.history[state.targets[t], 0])
-    yhat, lower, upper = forecast_before[:, t]
-    side = "above" if m[kernels.LATEST] > 0 else "below"
-    text = (
-        f"The value {y:.6g} is far {side} what was forecast."
-        if phase == "start"
-        else f"At {y:.6g} the values are as forecast again, or have become the new normal."
-    )
+def _anomaly(m: Watch, t: int, time: float | None) -> Event:
+    phase = _PHASES[int(m[kernels.ANOMALY_TOLD])]
+    y, yhat, half = map(float, m[[kernels.LATEST_Y, kernels.LATEST_YHAT, kernels.LATEST_HALF]])
     since = m[kernels.SINCE_SEQ], m[kernels.SINCE_TIME]
-    score = float(m[kernels.SCORE])
-    return _event("anomaly", phase, t, time, since, text, score, (y, yhat, lower, upper))
+    side = "above" if y > yhat else "below"
+    text = f"The value {y:.6g} is far {side} the {yhat:.6g} that was forecast."
+    if phase == "end":
+        text = f"At {y:.6g} values are as forecast again, or have become the new normal."
+    values = (y, yhat, yhat - half, yhat + half)
+    return _event("anomaly", phase, t, time, since, text, float(m[kernels.SCORE]), values)
+
+
+def _drift(m: Watch, t: int, time: float | None) -> Event:
+    phase = _PHASES[int(m[kernels.DRIFT_TOLD])]
+    since = m[kernels.DRIFT_SEQ], m[kernels.DRIFT_TIME]
+    text = "Lately the errors are more than twice the usual ones."
+    if phase == "end":
+        text = "The errors are back to what has become usual."
+    return _event("drift", phase, t, time, since, text)
 
 
 def _event(
@@ -96,22 +90,9 @@ def _event(
     time: float | None,
     since: tuple[float, float],
     text: str,
-    score: float,
+    score: float = np.nan,
     values: tuple[float, float, float, float] = (np.nan, np.nan, np.nan, np.nan),
 ) -> Event:
-    y, yhat, lower, upper = map(float, values)
-    return Event(
-        kind,
-        phase,
-        time,
-        None if time is None else float(since[1]),
-        int(since[0]),
-        "warning",
-        text,
-        target,
-        score,
-        y,
-        yhat,
-        lower,
-        upper,
-    )
+    began = None if time is None else float(since[1])
+    seq = int(since[0])
+    return Event(kind, phase, time, began, seq, "warning", text, target, score, *values)

@@ -211,6 +211,8 @@ def test_wrong_shapes_and_missing_times_are_refused() -> None:
         model.replay(np.zeros(4), np.zeros((5, 2)))
     with pytest.raises(ValueError, match="needs a time"):
         Forecaster(["1m"]).step(None, 1.0)
+    with pytest.raises(ValueError, match="needs a time"):
+        Forecaster(["1m"]).replay([1.0, np.nan], [1.0, 2.0])
     assert model.seq == 0
 
 
@@ -227,6 +229,31 @@ def test_state_that_does_not_fit_is_refused_by_name() -> None:
         Forecaster.from_state(settings, {k: v for k, v in state.items() if k != "tau"})
     with pytest.raises(StateError, match="do not make a forecaster"):
         Forecaster.from_state({"colour": "red"}, state)
+
+
+@pytest.mark.parametrize("value", [-5, 2**62])
+@pytest.mark.parametrize("name", ["taps", "counts", "due", "waiting_seq"])
+def test_an_index_that_points_outside_is_refused(name: str, value: int) -> None:
+    """No saved number may lead the compiled loops out of their arrays."""
+    model = Forecaster([1, 2])
+    state = model.state()
+    state[name].flat[0] = value
+    with pytest.raises(StateError, match=f"'{name}' points outside"):
+        Forecaster.from_state(model.settings, state)
+
+
+def test_growing_and_thinning_are_part_of_the_state() -> None:
+    """While the slots grow and then are thinned, all ways still agree in every bit."""
+    settings: dict[str, Any] = {"horizons": ["2m", "1d"], "units": 10}
+    times, values = np.arange(3000) * 60.0, recording(SAMPLES, 3000)[1]
+    whole, single = Forecaster(**settings), Forecaster(**settings)
+    expected = replayed(whole, times, values)
+    first = stepped(single, times[:1500], values[:1500])
+    restored = Forecaster.from_state(single.settings, single.state())
+    rest = replayed(restored, times[1500:], values[1500:])
+    assert expected.tobytes() == np.concatenate([first, rest], axis=1).tobytes()
+    assert same_state(whole, restored)
+    assert whole._state.stride.tolist() == [1, 2]
 
 
 def test_a_damaged_file_is_refused_and_named(tmp_path: Path) -> None:
