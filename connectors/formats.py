@@ -20,6 +20,7 @@ from streamlnn.pipeline.contract import Message
 RECORDER_COLUMNS = ("topic", "message", "qos", "retain", "time_now", "time_delta")
 
 _TRUE = ("1", "true")
+_END_OF_TIME = 2**63 - NANOSECONDS
 _CUT_NUMBER = re.compile(r"[.eE+-]$")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?([+-]\d\d:?\d\d)?")
 
@@ -230,11 +231,15 @@ def _stamp(value: str | float | None) -> int | None:
     if match is None:
         return None
     moment = datetime.fromisoformat(match[1] + (match[3] or "+00:00")).astimezone(UTC)
-    return int(moment.timestamp()) * NANOSECONDS + int((match[2] or "0").ljust(9, "0"))
+    whole = _nanoseconds(str(int(moment.timestamp())))
+    return whole + int((match[2] or "0").ljust(9, "0"))
 
 
 def _nanoseconds(seconds: str) -> int:
     try:
-        return int(Decimal(seconds.strip()) * NANOSECONDS)
+        stamp = int(Decimal(seconds.strip()) * NANOSECONDS)
     except (ArithmeticError, ValueError):
         raise ValueError(f"{seconds!r:.40} is no time in seconds since 1970") from None
+    if not 0 <= stamp < _END_OF_TIME:
+        raise ValueError(f"{seconds!r:.40} is no time between the years 1970 and 2262")
+    return stamp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -60,21 +61,20 @@ class ReplaySettings(Settings):
 class Pace:
     """When each message is due: an absolute schedule, so that waiting adds up no errors.
 
-    `speed` is a factor, or None for no waiting at all. Messages without a time, or older than
-    the first one, are due at once.
+    `speed` is a factor. Messages without a time, or older than the first one, are due at once.
 
     >>> pace = Pace(speed=2.0)
     >>> pace.wait(0, now=100.0), pace.wait(3_000_000_000, now=100.5)
     (0.0, 1.0)
     """
 
-    def __init__(self, speed: float | None) -> None:
+    def __init__(self, speed: float) -> None:
         self._speed = speed
         self._first: tuple[int, float] | None = None
 
     def wait(self, stamp: int | None, now: float) -> float:
         """Return the seconds until a message of the time `stamp` (nanoseconds) is due."""
-        if self._speed is None or stamp is None:
+        if stamp is None:
             return 0.0
         if self._first is None:
             self._first = (stamp, now)
@@ -86,7 +86,8 @@ class ReplaySource:
     """Plays the messages of a recording and ends.
 
     `time_of` tells a message's time in nanoseconds, for the speed and for `from` and `to`: the
-    time of receipt in the recording unless it is set to something that looks into the payload.
+    time of receipt in the recording unless it is set, before the first `read`, to something that
+    looks into the payload.
     `format` is known once connected. Can be resumed at any message.
     """
 
@@ -101,9 +102,10 @@ class ReplaySource:
         self._recording: Recording | None = None
         self._entries = _nothing()
         self._next: tuple[Message, int] | None = None
-        self._pace = Pace(None)
+        self._speed = math.inf if settings.speed == "max" else settings.speed
+        self._pace = Pace(self._speed)
         self._from, self._until = _nanoseconds(settings.start), _nanoseconds(settings.until)
-        self._lap_gave_any = False
+        self._lap_gave_any = self._told = False
         self._offset = 0
 
     def connect(self, position: str | None) -> None:
@@ -113,10 +115,10 @@ class ReplaySource:
         self.format = self._recording.codec
         self._offset = json.loads(position)["offset"] if position else 0
         self._begin(self._recording)
-        self._tell_of_missing_times(self._recording)
 
     def read(self, timeout: float) -> Batch | None:
         """Return the messages that are due, up to `BATCH` of them."""
+        self._tell_of_missing_times()
         deadline = time.monotonic() + timeout
         messages: list[Message] = []
         while len(messages) < BATCH and (message := self._due(deadline, wait=not messages)):
@@ -157,8 +159,7 @@ class ReplaySource:
         self._recording = self._next = None
 
     def _begin(self, recording: Recording) -> None:
-        speed = self._settings.speed
-        self._pace = Pace(None if speed == "max" else speed)
+        self._pace = Pace(self._speed)
         self._entries = recording.entries(self._offset)
         self._lap_gave_any = self._offset > 0
 
@@ -168,14 +169,14 @@ class ReplaySource:
         if self._next is None:
             return None
         message, end = self._next
-        if not self._is_time(self.time_of(message), deadline, wait=wait):
+        if self._speed < math.inf and not self._is_time(message, deadline, wait=wait):
             return None
         self._next, self._offset = None, end
         return self._stamped(message)
 
-    def _is_time(self, stamp: int | None, deadline: float, *, wait: bool) -> bool:
+    def _is_time(self, message: Message, deadline: float, *, wait: bool) -> bool:
         now = time.monotonic()
-        seconds, left = self._pace.wait(stamp, now), max(0.0, deadline - now)
+        seconds, left = self._pace.wait(self.time_of(message), now), max(0.0, deadline - now)
         if seconds == 0:
             return True
         if wait:
@@ -207,13 +208,14 @@ class ReplaySource:
             return message
         return replace(message, received=self._clock())
 
-    def _tell_of_missing_times(self, recording: Recording) -> None:
-        timed = self._settings.speed != "max" or self._from is not None or self._until is not None
-        if timed and not recording.has_topics and self.time_of is _received:
+    def _tell_of_missing_times(self) -> None:
+        timed = self._speed < math.inf or self._from is not None or self._until is not None
+        if timed and not self._told and not self.has_topics and self.time_of is _received:
+            self._told = True
             log.warning(
                 "%s does not tell when its messages were received: it is played whole, as fast "
                 "as it can be read",
-                recording.path,
+                self._settings.path,
             )
 
 

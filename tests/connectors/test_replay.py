@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,6 +168,15 @@ def test_a_recording_cut_at_any_byte_gives_only_what_it_held_whole(
         assert cut == whole[: len(cut)]
 
 
+@pytest.mark.parametrize("content", [HEARD, RECORDER, b'{"v": 1}\n{"v": 2}', b"a,b\n1,2\n3,4\n"])
+def test_reading_goes_on_behind_every_message(tmp_path: Path, content: bytes) -> None:
+    """The offset beside each message is where the next one begins, in every format."""
+    recording = Recording(write(tmp_path, content))
+    entries = list(recording.entries())
+    for at, (_, offset) in enumerate(entries):
+        assert list(recording.entries(offset)) == entries[at + 1 :]
+
+
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 def test_compressed_recordings_are_known_by_their_first_bytes(tmp_path: Path, ending: str) -> None:
     """The name does not matter, several compressed parts are one recording, offsets resume."""
@@ -242,10 +250,10 @@ def test_bad_lines_are_left_out_counted_and_told_once(
 ) -> None:
     """A damaged line costs itself and no other."""
     header, rest = RECORDER.split(b"\r\n", 1)
-    bad = b"a/b,{},0,0,soon,1\r\nonly,three,cells\r\n"
+    bad = b"a/b,{},0,0,soon,1\r\nonly,three,cells\r\na/b,{},0,0,1e400,1\r\n"
     recording = Recording(write(tmp_path, header + b"\r\n" + bad + rest))
     assert len(list(recording.entries())) == 3
-    assert recording.dropped == 2
+    assert recording.dropped == 3
     assert len(caplog.records) == 1
     assert "'soon'" in caplog.text
 
@@ -325,7 +333,13 @@ def test_a_pace_keeps_an_absolute_schedule() -> None:
     assert pace.wait(112 * second, now=7.0) == 1.0
     assert pace.wait(None, now=7.0) == 0.0
     assert pace.wait(90 * second, now=7.0) == 0.0
-    assert Pace(None).wait(10**20, now=0.0) == 0.0
+
+
+def test_no_time_is_asked_for_at_full_speed(tmp_path: Path) -> None:
+    """Played as fast as possible, no payload is looked into."""
+    played = source(write(tmp_path, b"1\n2\n"))
+    played.time_of = lambda message: 1 // 0
+    assert payloads(read_all(played)) == [b"1", b"2"]
 
 
 def test_what_is_not_due_yet_is_waited_for(tmp_path: Path) -> None:
@@ -338,7 +352,10 @@ def test_what_is_not_due_yet_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_speed_without_times_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A recording without times cannot be played in its time: it says so, once."""
-    with caplog.at_level(logging.WARNING):
-        played = source(write(tmp_path, b"1\n2\n"), speed=2.0)
-    assert "does not tell when" in caplog.text
+    played = source(write(tmp_path, b"1\n2\n"), speed=2.0)
     assert payloads(read_all(played)) == [b"1", b"2"]
+    assert caplog.text.count("does not tell when") == 1
+    timed = source(write(tmp_path, b"1\n2\n"), speed=1e9)
+    timed.time_of = lambda message: int(message.payload)
+    assert payloads(read_all(timed)) == [b"1", b"2"]
+    assert caplog.text.count("does not tell when") == 1
