@@ -122,6 +122,7 @@ class Broker:
     def _base_config(self) -> list[str]:
         lines = [f"listener {self.port} 127.0.0.1", "log_type all", "set_tcp_nodelay true"]
         lines.append(f"allow_anonymous {str(self.anonymous).lower()}")
+        lines.append(f"persistence_location {self.folder}/")
         return ["user root", *lines] if os.geteuid() == 0 else lines
 
     def _is_up(self) -> bool:

@@ -218,8 +218,9 @@ class MqttSource:
         self._taken += 1
         self._messages += 1
         self._bytes += len(arrival.payload)
+        may_only_begin = arrival.retained and self.settings.retained == "seed"
         return Message(
-            arrival.topic or "", arrival.payload, arrival.received, retained=arrival.retained
+            arrival.topic or "", arrival.payload, arrival.received, retained=may_only_begin
         )
 
     def _acknowledge(self) -> None:
