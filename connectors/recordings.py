@@ -84,11 +84,16 @@ class Recording:
             next(lines, None)
         for line, end in lines:
             yield from self._read(reader, line, end)
-        rest = splitter.rest.removesuffix(b"\r") if splitter.rest.strip() else b""
-        if rest and reader.is_whole(rest):
+        if splitter.dropped:
+            self._drop(f"a line of more than {splitter.limit} bytes", splitter.dropped)
+        yield from self._last(reader, splitter)
+
+    def _last(self, reader: Reader, splitter: LineSplitter) -> Iterator[tuple[Message, int]]:
+        rest = splitter.rest.removesuffix(b"\r")
+        if rest.strip() and reader.is_whole(rest):
             yield from self._read(reader, rest, splitter.end)
-        elif rest or splitter.dropped:
-            self._drop(f"the last line is cut off: {rest[:60]!r}", splitter.dropped + bool(rest))
+        elif rest.strip():
+            self._drop(f"the last line is cut off: {rest[:60]!r}")
 
     def _read(self, reader: Reader, line: bytes, end: int) -> Iterator[tuple[Message, int]]:
         try:

@@ -258,12 +258,15 @@ def test_bad_lines_are_left_out_counted_and_told_once(
     assert "'soon'" in caplog.text
 
 
-def test_an_endless_line_is_dropped_and_takes_no_memory(tmp_path: Path) -> None:
+def test_an_endless_line_is_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Lines are bounded: a longer one is left out, the next one is read."""
     path = write(tmp_path, b'{"v": 1}\n' + b"x" * 3_000_000 + b'\n{"v": 2}\n')
     recording = Recording(path)
     assert [message.payload for message, _ in recording.entries()] == [b'{"v": 1}', b'{"v": 2}']
     assert recording.dropped == 1
+    assert "a line of more than 1048576 bytes" in caplog.text
 
 
 def test_a_source_knows_its_codec_and_its_end(tmp_path: Path) -> None:
