@@ -40,7 +40,8 @@ class Generation:
 
     `origin` is the name under which it was first written, `path` where it was last seen.
     `is_copy` marks what copytruncate left: it holds nothing that is not read elsewhere.
-    `was_closed` tells that it was read to its end before a restart.
+    `was_closed` tells that it was closed before a restart, `was_read` that it had been moved away
+    and read to its end, so that nothing is missed if it is gone.
     """
 
     def __init__(self, origin: str, path: str) -> None:
@@ -51,7 +52,7 @@ class Generation:
         self.columns: tuple[str, ...] | None = None
         self.lines = LineSplitter()
         self.is_copy = False
-        self.was_closed = False
+        self.was_closed = self.was_read = False
         self.quiet_since: float | None = None
         self._fd: int | None = None
         self._length = self._crc = 0
@@ -162,6 +163,7 @@ class Generation:
             "changed": self.changed,
             "copy": self.is_copy,
             "closed": not self.is_open,
+            "read": not self.is_open or self.quiet_since is not None,
         }
 
     @classmethod
@@ -171,6 +173,7 @@ class Generation:
         made.key = (saved["dev"], saved["ino"])
         made.changed = saved["changed"]
         made.is_copy, made.was_closed = saved["copy"], saved["closed"]
+        made.was_read = saved["read"]
         made.columns = None if saved["columns"] is None else tuple(saved["columns"])
         made.lines = LineSplitter(saved["offset"])
         made._crc, made._length = saved["fingerprint"], saved["length"]

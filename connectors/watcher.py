@@ -318,7 +318,7 @@ def _may_be_copy(found: Found, known: Mapping[Key, Generation]) -> bool:
 
 
 def _tell_of_loss(file: Generation) -> None:
-    if not file.was_closed and not file.is_copy:
+    if not file.was_read and not file.is_copy:
         log.warning(
             "%s is gone since the last run: what was written to it after byte %d is missing",
             file.path,

@@ -507,6 +507,26 @@ def test_a_lost_file_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     again.close()
 
 
+def test_a_file_that_was_read_whole_and_deleted_is_not_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Old files are deleted all the time: that is no loss if they were read to their end."""
+    path = tmp_path / "x.csv"
+    append(path, b"t,v\n1,2\n")
+    source = tail(path)
+    batches = drain(source)
+    path.unlink()
+    source.read(0.0)
+    append(path, b"t,v\n3,4\n")
+    batches += drain(source)
+    source.close()
+    caplog.clear()
+    again = tail(path, batches[-1].position)
+    assert lines(again) == []
+    assert caplog.text == ""
+    again.close()
+
+
 def test_a_rotated_file_is_let_go_when_it_is_quiet(tmp_path: Path) -> None:
     """The disk space of a deleted file comes back, and its last half line is told."""
     path = tmp_path / "x.jsonl"
