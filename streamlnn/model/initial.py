@@ -22,8 +22,8 @@ MOST_REMEMBERED = 4096
 """Past values kept for the seasons, at most: a longer season is kept at a coarser spacing."""
 
 RESERVOIR_READOUT = (0.9995, 0.1)
-OWN_READOUT = (0.9995, 0.1)
-"""Forgetting and ridge of the two readouts."""
+OWN_READOUTS = ((0.998, 0.1), (0.9998, 0.1))
+"""Forgetting and ridge of the readout on all features, and of the autoregressions."""
 
 
 def initial_state(settings: Settings) -> State:
@@ -49,7 +49,7 @@ def _fixed(settings: Settings) -> dict[str, NDArray[Any]]:
         "seasons": np.array(settings.season_lengths, np.float64),
         "targets": np.array(settings.target_fields, np.int64),
         "alpha": np.array([1.0 - settings.level]),
-        "readout_settings": np.array([RESERVOIR_READOUT, OWN_READOUT]),
+        "readout_settings": np.array([RESERVOIR_READOUT, *OWN_READOUTS]),
         **_units(settings.units, settings.fields, settings.seed, settings.dtype),
     }
 
@@ -73,6 +73,7 @@ def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[
 def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     T, H = len(settings.target_fields), len(settings.horizons)
     every = settings.every or 0.0
+    experts = kernels.FIRST_OWN + len(OWN_READOUTS) + len(settings.seasons)
     return {
         "counts": np.zeros(kernels.COUNTS, np.int64),
         "clock": np.array([np.nan, every, every, np.nan]),
@@ -84,14 +85,15 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
         "due": np.zeros(H, np.int64),
         "stride": np.ones(H, np.int64),
         **initial_scaling(settings.fields, T),
-        **initial_mixture(T, H, len(settings.seasons)),
+        **initial_mixture(T, H, experts),
         **initial_intervals(T, H),
     }
 
 
 def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
     dtype, M, A = settings.dtype, feature_count(settings), 1 + LAGS
-    T, H = len(settings.target_fields), len(settings.horizons)
+    T, H, L = len(settings.target_fields), len(settings.horizons), len(OWN_READOUTS)
+    ridges = np.array([ridge for _, ridge in OWN_READOUTS])
     return {
         "x": np.zeros(settings.units, dtype),
         "features": np.zeros(M, dtype),
@@ -99,9 +101,9 @@ def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
         "U": np.zeros(M * (M - 1) // 2, dtype),
         "D": np.full(M, 1.0 / RESERVOIR_READOUT[1], dtype),
         "weights": np.zeros((T, H, M), dtype),
-        "U_own": np.zeros((T, A * (A - 1) // 2), dtype),
-        "D_own": np.full((T, A), 1.0 / OWN_READOUT[1], dtype),
-        "own_weights": np.zeros((T, H, A), dtype),
+        "U_own": np.zeros((T, L, A * (A - 1) // 2), dtype),
+        "D_own": np.broadcast_to(1.0 / ridges[:, None], (T, L, A)).astype(dtype),
+        "own_weights": np.zeros((T, L, H, A), dtype),
     }
 
 
@@ -109,7 +111,7 @@ def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, ND
     C = _slots(settings)
     T, H, G, E = parts["losses"].shape
     Q, M, A = parts["log_q"].shape[2], parts["D"].size, parts["own"].shape[1]
-    dtype = settings.dtype
+    dtype, L = settings.dtype, len(OWN_READOUTS)
     return {
         "waiting_at": np.zeros(C),
         "waiting_seq": np.zeros(C, np.int64),
@@ -119,9 +121,9 @@ def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, ND
         "waiting_x": np.zeros((C, M), dtype),
         "waiting_gain": np.zeros((C, M), dtype),
         "waiting_own": np.zeros((C, T, A), dtype),
-        "waiting_own_gain": np.zeros((C, T, A), dtype),
+        "waiting_own_gain": np.zeros((C, T, L, A), dtype),
         "refresh_gain": np.zeros((turns(C), M), dtype),
-        "refresh_own_gain": np.zeros((turns(C), T, A), dtype),
+        "refresh_own_gain": np.zeros((turns(C), T, L, A), dtype),
     }
 
 

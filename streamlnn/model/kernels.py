@@ -43,7 +43,7 @@ exact = _compiled()
 fused = _compiled(fastmath={"reassoc", "contract"})
 
 LAGS = 24
-"""Past values of its own that the autoregressive expert of a target looks at."""
+"""Past values of its own that the autoregressions of a target look at."""
 
 REFRESH_EVERY = 4
 """Samples from one ridge refresh to the next."""
@@ -77,7 +77,7 @@ REGULAR, AFTER_GAP, CLOCK_SET_BACK = range(3)
 WARMING, OK, IN_DRIFT = range(3)
 
 # the experts, in State.losses and, after the forecast and the mixtures, in waiting_experts
-PERSISTENCE, AUTOREGRESSION, RESERVOIR, FIRST_SEASON = range(4)
+PERSISTENCE, RESERVOIR, FIRST_OWN = range(3)
 
 # State.scores, per target and horizon
 SCORES = 5
@@ -126,9 +126,9 @@ MEAN_RATES = np.array([0.0, 0.0, 0.0, 1.0 / 50.0, 1.0 / 150.0])
 class State(NamedTuple):
     """All that a forecaster knows, as plain arrays.
 
-    F fields, T targets, H horizons, M features, A = 1 + LAGS autoregressive features, E experts,
-    G mixtures, Q trackers, C slots for forecasts not yet settled. `f` marks arrays of the model's
-    dtype; the others are float64 or int64.
+    F fields, T targets, H horizons, M features, L autoregressions of A = 1 + LAGS features,
+    E experts, G mixtures, Q trackers, C slots for forecasts not yet settled, K past values for
+    the seasons. `f` marks arrays of the model's dtype; the others are float64 or int64.
     """
 
     # fixed by the settings
@@ -137,7 +137,7 @@ class State(NamedTuple):
     seasons: NDArray[Any]  # (S,)
     targets: NDArray[Any]  # (T,) indices of fields
     alpha: NDArray[Any]  # (1,) share of values allowed outside the band
-    readout_settings: NDArray[Any]  # (2, 2) forgetting and ridge: reservoir, autoregression
+    readout_settings: NDArray[Any]  # (1 + L, 2) forgetting and ridge: reservoir, autoregressions
     taps: NDArray[Any]  # (units, fan_in) int64: which unit each connection comes from
     W: NDArray[Any]  # f (units, fan_in)
     W_in: NDArray[Any]  # f (units, F)
@@ -158,9 +158,9 @@ class State(NamedTuple):
     U: NDArray[Any]  # f (M (M - 1) / 2,)
     D: NDArray[Any]  # f (M,)
     weights: NDArray[Any]  # f (T, H, M)
-    U_own: NDArray[Any]  # f (T, A (A - 1) / 2)
-    D_own: NDArray[Any]  # f (T, A)
-    own_weights: NDArray[Any]  # f (T, H, A)
+    U_own: NDArray[Any]  # f (T, L, A (A - 1) / 2)
+    D_own: NDArray[Any]  # f (T, L, A)
+    own_weights: NDArray[Any]  # f (T, L, H, A)
     losses: NDArray[Any]  # (T, H, G, E)
     top_losses: NDArray[Any]  # (T, H, G)
     log_q: NDArray[Any]  # (T, H, Q)
@@ -181,9 +181,9 @@ class State(NamedTuple):
     waiting_x: NDArray[Any]  # f (C, M)
     waiting_gain: NDArray[Any]  # f (C, M)
     waiting_own: NDArray[Any]  # f (C, T, A)
-    waiting_own_gain: NDArray[Any]  # f (C, T, A)
+    waiting_own_gain: NDArray[Any]  # f (C, T, L, A)
     refresh_gain: NDArray[Any]  # f (C / 4 + 2, M)
-    refresh_own_gain: NDArray[Any]  # f (C / 4 + 2, T, A)
+    refresh_own_gain: NDArray[Any]  # f (C / 4 + 2, T, L, A)
     # past values for the seasonal experts
     season_at: NDArray[Any]  # (K,)
     season_values: NDArray[Any]  # (K, T)
@@ -753,8 +753,9 @@ def _learn(s, slot, t, h, y):
     s.scores[t, h, CHANGE] = np.sqrt(usual * usual + rate * (change * change - usual * usual))
     repeats = s.stride[h]
     correct(s.weights[t, h], s.waiting_x[slot], s.waiting_gain[slot], change, repeats)
-    own_gain = s.waiting_own_gain[slot, t]
-    correct(s.own_weights[t, h], s.waiting_own[slot, t], own_gain, change, repeats)
+    for k in range(s.own_weights.shape[1]):
+        own_gain = s.waiting_own_gain[slot, t, k]
+        correct(s.own_weights[t, k, h], s.waiting_own[slot, t], own_gain, change, repeats)
     return limit
 
 
@@ -800,7 +801,9 @@ def _relax_all(s, slot, h):
     row = turn % s.refresh_gain.shape[0]
     for t in range(s.targets.size):
         relax(s.weights[t, h], turn % s.D.size, s.refresh_gain[row])
-        relax(s.own_weights[t, h], turn % s.D_own.shape[1], s.refresh_own_gain[row, t])
+        for k in range(s.own_weights.shape[1]):
+            unit = turn % s.D_own.shape[2]
+            relax(s.own_weights[t, k, h], unit, s.refresh_own_gain[row, t, k])
 
 
 @exact
@@ -855,10 +858,12 @@ def _ask_experts(s, at, t, h, answers):
     field = s.targets[t]
     last, size = s.history[field, 0], step_scale(s.scales[field])
     answers[PERSISTENCE] = last
-    answers[AUTOREGRESSION] = last + size * dot(s.own_weights[t, h], s.own[t])
     answers[RESERVOIR] = last + size * dot(s.weights[t, h], s.features)
+    memories = s.own_weights.shape[1]
+    for k in range(memories):
+        answers[FIRST_OWN + k] = last + size * dot(s.own_weights[t, k, h], s.own[t])
     for k in range(s.seasons.size):
-        answers[FIRST_SEASON + k] = _seasonal(s, at, t, h, s.seasons[k])
+        answers[FIRST_OWN + memories + k] = _seasonal(s, at, t, h, s.seasons[k])
     for k in range(answers.size):
         answers[k] = _bounded(s, field, answers[k])
 
@@ -905,8 +910,9 @@ def _absorb_all(s, slot):
     absorb(s.U, s.D, s.features, s.readout_settings[0, 0], s.waiting_gain[slot])
     for t in range(s.targets.size):
         copy(s.own[t], s.waiting_own[slot, t])
-        gain = s.waiting_own_gain[slot, t]
-        absorb(s.U_own[t], s.D_own[t], s.own[t], s.readout_settings[1, 0], gain)
+        for k in range(s.own_weights.shape[1]):
+            gain, forgetting = s.waiting_own_gain[slot, t, k], s.readout_settings[1 + k, 0]
+            absorb(s.U_own[t, k], s.D_own[t, k], s.own[t], forgetting, gain)
 
 
 @exact
@@ -918,11 +924,13 @@ def _refresh_all(s):
     forgetting, ridge = s.readout_settings[0]
     weight = refresh_weight(forgetting, ridge, s.D.size)
     refresh(s.U, s.D, turn % s.D.size, weight, s.refresh_gain[row])
-    forgetting, ridge = s.readout_settings[1]
-    size = s.D_own.shape[1]
-    weight = refresh_weight(forgetting, ridge, size)
-    for t in range(s.targets.size):
-        refresh(s.U_own[t], s.D_own[t], turn % size, weight, s.refresh_own_gain[row, t])
+    size = s.D_own.shape[2]
+    for k in range(s.own_weights.shape[1]):
+        forgetting, ridge = s.readout_settings[1 + k]
+        weight = refresh_weight(forgetting, ridge, size)
+        for t in range(s.targets.size):
+            gain = s.refresh_own_gain[row, t, k]
+            refresh(s.U_own[t, k], s.D_own[t, k], turn % size, weight, gain)
 
 
 # ----------------------------------------------------------------------------------------- a step

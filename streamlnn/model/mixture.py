@@ -1,9 +1,10 @@
 """The experts and their weighted mean, for every target and horizon on its own.
 
 No single way to forecast wins everywhere, so several answer and those that have been right lately
-are heard: persistence (as now), an autoregression on the target's own 24 lags, the full readout on
-the reservoir's features, and for each season given the value one season ago. Each answer is kept
-near the range seen (`kernels._bounded`).
+are heard: persistence (as now), the full readout on the reservoir's features, two autoregressions
+on the target's own 24 lags, one that forgets within 500 records and one within 5,000, and for each
+season given the value one season ago. Each answer is kept near the range seen
+(`kernels._bounded`).
 
 Their weights follow the power rule: proportional to L ** -8, where L is a discounted sum of squared
 errors (it is exponential weighting of a Gaussian's log-loss whose variance is unknown, that is,
@@ -21,13 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.kernels import FIRST_SEASON, MEMORIES
+from streamlnn.model.kernels import MEMORIES
 
 
-def initial_mixture(targets: int, horizons: int, seasons: int) -> dict[str, NDArray[Any]]:
+def initial_mixture(targets: int, horizons: int, experts: int) -> dict[str, NDArray[Any]]:
     """Return the losses before the first record: all weights are equal."""
     shape = (targets, horizons, MEMORIES.size)
     return {
-        "losses": np.zeros((*shape, FIRST_SEASON + seasons)),
+        "losses": np.zeros((*shape, experts)),
         "top_losses": np.zeros(shape),
     }
