@@ -30,7 +30,7 @@ from streamlnn.daemon.broker import embedded_broker
 from streamlnn.daemon.config import Config, loads
 from streamlnn.daemon.demo_clients import HOST, Feeder, Watcher
 from streamlnn.daemon.embedded import Daemon
-from streamlnn.daemon.feed import TICK_SECS, feed
+from streamlnn.daemon.feed import HISTORY_TICKS, TICK_SECS, feed
 from streamlnn.errors import StreamlnnError
 from streamlnn.pipeline.messages import ForecastMessage
 
@@ -94,7 +94,8 @@ def _demo(speed: float, for_secs: float | None, page: bool, stopped: threading.E
         watcher = stack.enter_context(Watcher(port, BASE))
         started = time.monotonic()
         daemon = stack.enter_context(Daemon(config(port, data_dir), page=page))
-        feeder = stack.enter_context(Feeder(port, feed(time.time()), speed))
+        past = feed(time.time() - HISTORY_TICKS * TICK_SECS, history=HISTORY_TICKS)
+        feeder = stack.enter_context(Feeder(port, past, speed))
         click.echo(_introduction(port, daemon.address, speed))
         with suppress(KeyboardInterrupt):
             _show(watcher, _ticks(daemon, stopped, for_secs))
@@ -148,6 +149,7 @@ def _introduction(port: int, address: str | None, speed: float) -> str:
         f"{'MQTT':10}mosquitto_sub -h {HOST} -p {port} -v -t '{BASE}/#'",
         f"{'Recorded':10}waterworks/main: a water main in 2022; an hour passes every {tick:g} s",
         f"{'Simulated':10}plant/*: tank is healthy, bearing drifts, valve gets stuck, motor spikes",
+        f"{'Begin':10}each sensor sends its last {HISTORY_TICKS} values at once, then goes on",
         "Every forecast below went through the broker. Ctrl-C ends the demo.",
     ]
     return "\n".join(line for line in lines if line)
@@ -180,9 +182,12 @@ def _show_table(watcher: Watcher, ticks: Iterator[float], console: Console) -> N
 
 
 def _show_lines(watcher: Watcher, ticks: Iterator[float]) -> None:
-    due = 0.0
+    due, told = 0.0, 0
     for passed in ticks:
         newest = watcher.newest()
+        for event in watcher.events_after(told):
+            click.echo(board.event_line(event))
+        told = watcher.happened
         if newest and passed >= due:
             due = passed + LINES_EVERY_SECS
             click.echo("\n".join(map(board.line, newest)))

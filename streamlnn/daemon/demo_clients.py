@@ -77,13 +77,14 @@ class Feeder:
 class Watcher:
     """Subscribes to the daemon's forecasts and events and keeps the newest.
 
-    `received` counts the forecasts, `first` is when the first one came (monotonic seconds), and
-    `events` are the last few. Entering the block waits for the subscription; raises
-    `StreamlnnError` when it is not confirmed within 5 seconds.
+    `received` counts the forecasts, `first` is when the first one came (monotonic seconds),
+    `happened` counts the events, and `events` are the last few. Entering the block waits for the
+    subscription; raises `StreamlnnError` when it is not confirmed within 5 seconds.
     """
 
     def __init__(self, port: int, base: str) -> None:
         self.received = 0
+        self.happened = 0
         self.first: float | None = None
         self.events: deque[EventMessage] = deque(maxlen=SHOWN_EVENTS)
         self._newest: dict[str, ForecastMessage] = {}
@@ -118,6 +119,11 @@ class Watcher:
         newest = self._newest.copy()
         return [newest[stream] for stream in sorted(newest)]
 
+    def events_after(self, count: int) -> list[EventMessage]:
+        """Return the events after the first `count`, as far as they are still kept."""
+        events = list(self.events)
+        return events[max(0, len(events) - (self.happened - count)) :]
+
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe(f"{self._base}/stream/#", qos=1)
 
@@ -131,6 +137,7 @@ class Watcher:
             self._keep(msgspec.json.decode(message.payload, type=ForecastMessage))
         elif message.topic.endswith("/event"):
             self.events.append(msgspec.json.decode(message.payload, type=EventMessage))
+            self.happened += 1
 
     def _keep(self, forecast: ForecastMessage) -> None:
         self._newest[forecast.stream] = forecast

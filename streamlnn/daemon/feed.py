@@ -17,17 +17,21 @@ from typing import Any
 TICK_SECS = 0.2
 """How often every sensor speaks, at speed 1; the simulated clocks advance by as much."""
 
+HISTORY_TICKS = 300
+"""What the demo's sensors say at once at its start, so that there is something to have learned."""
+
 WATER_TOPIC = "sensors/waterworks/main/telemetry"
 
 Message = tuple[str, dict[str, Any], float]
 """Topic, payload, and the seconds to wait, at speed 1, before it is published."""
 
 
-def feed(start: float, seed: int = 1) -> Iterator[Message]:
+def feed(start: float, seed: int = 1, history: int = 0) -> Iterator[Message]:
     """Yield the messages of all sensors, without end.
 
     `start` is when the simulated clocks begin, seconds since 1970; the same `start` and `seed`
-    give the same messages. The recording begins again, later by whole days, when it is over.
+    give the same messages. The first `history` ticks come without delay. The recording begins
+    again, later by whole days, when it is over.
     Raises `ModuleNotFoundError` when river is not installed.
 
     >>> topic, payload, delay = next(feed(start=0.0))
@@ -36,8 +40,8 @@ def feed(start: float, seed: int = 1) -> Iterator[Message]:
     """
     recorded = water()
     simulated = {name: make(_noise(seed, name)) for name, make in SENSORS.items()}
-    delay = TICK_SECS / (1 + len(simulated))
     for tick in itertools.count():
+        delay = TICK_SECS / (1 + len(simulated)) if tick >= history else 0.0
         time, flow = next(recorded)
         yield WATER_TOPIC, {"time": time.isoformat(), "flow": flow}, delay
         milliseconds = round((start + tick * TICK_SECS) * 1000)

@@ -75,7 +75,10 @@ def number(leaf: Any) -> float:
         text = leaf.strip().lower()
         if text in GAPS:
             return math.nan
-        return _TRUTH[text] if text in _TRUTH else float(text)
+        if text in _TRUTH:
+            return _TRUTH[text]
+        if "_" not in text:  # which Python takes for a separator of thousands
+            return float(text)
     raise ValueError(leaf)
 
 
