@@ -150,3 +150,13 @@ def test_known_figures_of_recordings_are_reproduced_and_beaten(name: str) -> Non
     for row in rows:
         assert row.mae < 1.04 * min(row.mae_ar, row.mae_persistence)
         assert row.coverage == pytest.approx(0.9, abs=0.02)
+
+
+def test_times_are_told_to_the_model_and_may_be_irregular() -> None:
+    """With times the same cells are scored, also across a clock that steps back."""
+    values = two_fields()[:, 1:]
+    times = np.arange(1500.0) * 60.0
+    times[700:] -= 1800.0
+    rows = [evaluate(t, values, ["y"], stream="s", horizons=[1]) for t in (None, times)]
+    assert [row[0].n for row in rows] == [1000, 1000]
+    assert rows[1][0].mae == pytest.approx(rows[0][0].mae, rel=0.1)
