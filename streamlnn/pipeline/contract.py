@@ -69,8 +69,8 @@ class Message:
 
     `origin` is the topic, or the path of the file; `received` is nanoseconds UTC, or None in a
     recording that does not tell. `columns` are the names of a CSV line's columns, when there are
-    any. `retained` marks a message that had been kept from before we came: it may begin a stream, and
-    is no news to one that has begun.
+    any. `retained` marks a message that had been kept from before we came: it may begin a stream,
+    and is no news to one that has begun.
     """
 
     origin: str
