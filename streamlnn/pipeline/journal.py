@@ -221,6 +221,10 @@ class Journal:
         query = "SELECT lsn, state FROM snapshots WHERE stream = ? AND lsn >= ? ORDER BY lsn DESC"
         yield from self._db.execute(query, (row.id, row.since_lsn))
 
+    def drop_snapshots(self, row: StreamRow) -> None:
+        """Forget all that a stream has learned."""
+        self._db.execute("DELETE FROM snapshots WHERE stream = ?", (row.id,))
+
     def drop_snapshot(self, row: StreamRow, lsn: int) -> None:
         """Forget a snapshot that proved unsound."""
         self._db.execute("DELETE FROM snapshots WHERE stream = ? AND lsn = ?", (row.id, lsn))

@@ -96,6 +96,7 @@ def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> Live
     row.since_lsn = live.lsn
     if not plan.keeps(row.plan):
         row.plan, row.epoch = plan, row.epoch + 1
+        journal.drop_snapshots(row)
         log.warning("stream %r: its settings changed, it begins to learn anew", row.name)
         return begin(row, instance)
     row.plan = plan

@@ -84,7 +84,7 @@ class Pipeline:
         self._feeds = [self._feed(source, streams) for source, streams in sources]
         self._outboxes = [Outbox(sink, self._watermark(sink)) for sink in sinks]
         self._announcer = Announcer(instance)
-        self._snapshots_due: list[LiveStream] = []
+        self._snapshots_due: list[str] = []
         self._snapshots_at = time.monotonic()
         self._fresh = 0
 
@@ -207,10 +207,10 @@ class Pipeline:
 
     def _snapshot_some(self) -> None:
         if not self._snapshots_due and self._snapshots_wanted():
-            self._snapshots_due = [live for live in self._intake.lives.values() if live.fresh]
+            self._snapshots_due = [name for name, live in self._intake.lives.items() if live.fresh]
             self._snapshots_at, self._fresh = time.monotonic(), 0
         for _ in range(min(SNAPSHOTS_A_TURN, len(self._snapshots_due))):
-            self._snapshot(self._snapshots_due.pop())
+            self._snapshot(self._intake.lives[self._snapshots_due.pop()])
 
     def _snapshots_wanted(self) -> bool:
         age = time.monotonic() - self._snapshots_at

@@ -306,3 +306,19 @@ def test_after_a_change_of_plan_a_crash_is_recovered_under_the_plan_that_was_in_
         return said(sink.durable)
 
     assert changed_run(tmp_path / "cut", kill=True) == changed_run(tmp_path / "uncut", kill=False)
+
+
+def test_a_new_epoch_that_is_killed_at_once_does_not_fall_back_on_what_was_learned_before(
+    tmp_path: Path,
+) -> None:
+    """The clean stop before the change has left a snapshot at the very record of the change."""
+    pipeline(tmp_path, ScriptedSource(batches(40)), CollectingSink()).run()
+    script = [*batches(50), ABORT, *batches(60)[10:]]
+    source, sink = ScriptedSource(script), CollectingSink()
+    for _ in range(2):
+        with suppress(Abort):
+            pipeline(tmp_path, source, sink, {"horizons": [2]}).run()
+    found = said(sink.durable)
+    assert {epoch for _, epoch, _ in found} == {1}
+    assert sorted(seq for name, _, seq in found if name == "slow") == list(range(6))
+    assert all(len(payloads) == 1 for payloads in found.values())
