@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from zoneinfo import ZoneInfo
 
 from streamlnn.errors import DecodeError
@@ -71,7 +71,7 @@ def rfc3339(nanoseconds: int) -> str:
 
 def _bounded(nanoseconds: int, value: object) -> int:
     if not -_MAX < nanoseconds < _MAX:
-        raise DecodeError(f"time {value!r} is outside the years 1678 to 2262")
+        raise DecodeError(f"time {value!r:.80} is outside the years 1678 to 2262")
     return nanoseconds
 
 
@@ -81,9 +81,9 @@ def _unix(value: object, unit: int) -> int:
     if isinstance(value, float | str):
         try:
             return int(Decimal(str(value).strip()) * unit)
-        except (InvalidOperation, ValueError, OverflowError):
+        except (DecimalException, ValueError, OverflowError):
             pass
-    raise DecodeError(f"time {value!r} is not a number since 1970")
+    raise DecodeError(f"time {value!r:.80} is not a number since 1970")
 
 
 def _guess(value: object, home: tzinfo) -> int:
@@ -97,7 +97,7 @@ def _guess(value: object, home: tzinfo) -> int:
             except DecodeError:
                 continue
     raise DecodeError(
-        f"time {value!r} has no format I know: give it as time = {{ path = ..., format = ... }}"
+        f"time {value!r:.80} has no format I know: give it as time = {{ path = ..., format = ... }}"
     )
 
 
@@ -111,18 +111,18 @@ def _numeric_text(text: str, home: tzinfo) -> int:  # noqa: ARG001 - one shape f
     try:
         size = abs(float(text))
     except ValueError:
-        raise DecodeError(f"time {text!r} is not a number") from None
+        raise DecodeError(f"time {text!r:.80} is not a number") from None
     return _unix(text, _unit_by_size(size))
 
 
 def _rfc3339(value: object, home: tzinfo) -> int:
     match = _RFC3339.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise DecodeError(f"time {value!r} is not RFC 3339, such as 2026-11-23T10:00:00Z")
+        raise DecodeError(f"time {value!r:.80} is not RFC 3339, such as 2026-11-23T10:00:00Z")
     try:
         moment = datetime.fromisoformat(match[1].upper() + (match[3] or "").upper())
     except ValueError as error:
-        raise DecodeError(f"time {value!r} is not RFC 3339: {error}") from None
+        raise DecodeError(f"time {value!r:.80} is not RFC 3339: {error}") from None
     return _nanoseconds(moment, home) + int((match[2] or "0").ljust(9, "0"))
 
 
@@ -134,7 +134,7 @@ def _pattern(value: object, pattern: str, home: tzinfo) -> int:
     try:
         return _nanoseconds(datetime.strptime(str(value).strip(), pattern), home)
     except ValueError:
-        raise DecodeError(f"time {value!r} does not match the format {pattern!r}") from None
+        raise DecodeError(f"time {value!r:.80} does not match the format {pattern!r}") from None
 
 
 def _nanoseconds(moment: datetime, home: tzinfo) -> int:

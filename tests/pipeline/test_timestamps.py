@@ -55,6 +55,14 @@ def test_what_is_no_time_is_a_decode_error(value: object) -> None:
         parser("auto")(value)
 
 
+@pytest.mark.parametrize("form", ["auto", "unix", "unix_ns"])
+@pytest.mark.parametrize("value", ["1e9999999", "-1e9999999", "1e999999999999", "9" * 100_000])
+def test_a_number_beyond_all_bounds_is_a_short_decode_error(form: str, value: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        parser(form)(value)
+    assert len(str(caught.value)) < 200
+
+
 def test_a_value_of_another_format_says_which_one_was_expected() -> None:
     with pytest.raises(DecodeError, match="does not match the format '%Y'"):
         parser("%Y")("2026-01")
