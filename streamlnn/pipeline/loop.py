@@ -251,15 +251,18 @@ class Pipeline:
 
     def _recover(self) -> None:
         self._beat()
-        lives, redone = recover(self._journal, self._instance, self._beat)
+        confirmed = min((box.watermark for box in self._outboxes), default=self._journal.last_lsn)
+        lives, redone = recover(
+            self._journal, self._instance, outputs_after=confirmed, beat=self._beat
+        )
         self._intake.lives = lives
         for feed in self._feeds:
             feed.streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}
         for outbox in self._outboxes:
             refill(outbox, self._journal.kept_outputs(outbox.sink.id), redone)
-        for output in redone:
-            if output.kind == "forecast":
-                self._observer.forecast(output.stream, output.payload)
+        for live in lives.values():
+            if live.last is not None:
+                self._observer.forecast(live.row.name, live.speaker.forecast(*live.last))
         if sum(live.fresh for live in lives.values()) > RECOVERED_LIMIT:
             self._snapshot_all()
         self._observer.recovered()

@@ -13,10 +13,11 @@ BEAT_EVERY = 500
 
 
 def recover(
-    journal: Journal, instance: str, beat: Callable[[], None]
+    journal: Journal, instance: str, *, outputs_after: int, beat: Callable[[], None]
 ) -> tuple[dict[str, LiveStream], list[Output]]:
     """Return every stream as it stood when the log ended, and the outputs of the redone steps.
 
+    Outputs up to the log number `outputs_after` are left out: every sink has confirmed them.
     `beat` is called now and then: whoever watches shall see that this is work, not a standstill.
     """
     lives = {name: restore(row, journal, instance) for name, row in journal.streams().items()}
@@ -27,7 +28,8 @@ def recover(
             if lsn % BEAT_EVERY == 0:
                 beat()
             if lsn > lives[record.stream].lsn:
-                outputs += lives[record.stream].step(lsn, record)
+                made = lives[record.stream].step(lsn, record)
+                outputs += made if lsn > outputs_after else []
     return lives, outputs
 
 
