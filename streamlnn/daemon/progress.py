@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -39,12 +38,7 @@ class Progress(Nobody):
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
