@@ -101,7 +101,9 @@ def test_the_package_alone_imports_neither_the_model_nor_the_heavy_extras() -> N
         "import sys, streamlnn, streamlnn.daemon.cli; "
         "print([m for m in ('numba', 'river', 'torch', 'amqtt', 'uvicorn') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == b"[]"
 
 
@@ -113,7 +115,9 @@ def test_the_readme_shows_a_configuration_that_is_sound(tmp_path: Path) -> None:
     config = tmp_path / "pipeline.toml"
     config.write_text(block[1])
     done = subprocess.run(
-        [sys.executable, "-m", "streamlnn", "check", str(config)], capture_output=True, timeout=60
+        [sys.executable, "-P", "-m", "streamlnn", "check", str(config)],
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr.decode()
 

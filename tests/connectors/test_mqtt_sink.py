@@ -160,7 +160,7 @@ sink.flush(10)
 sys.stdin.read()
 """
     with broker.collect(f"{BASE}/status") as collector:
-        process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, "-P", "-c", script], stdin=subprocess.PIPE)
         assert collector.wait(1)[0].payload == b"online"
         process.kill()
         process.communicate()

@@ -109,7 +109,9 @@ sink.close()
 def test_forecasts_and_events_are_printed_as_lines(events: bool, text: str) -> None:
     """What is durable is printed, events if wanted; an unwanted event counts as delivered."""
     code = PRINTS.format(events=events)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout == text
 
 
@@ -124,7 +126,7 @@ def test_a_reader_that_goes_away_is_told_as_a_broken_pipe() -> None:
         "import os\nos._exit(0)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

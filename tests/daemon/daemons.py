@@ -51,7 +51,7 @@ class Daemon:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "streamlnn", *map(str, arguments)]
+    return [sys.executable, "-P", "-m", "streamlnn", *map(str, arguments)]
 
 
 def streamlnn(*arguments: object, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

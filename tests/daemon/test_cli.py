@@ -87,7 +87,7 @@ slow = {{"numba", "river", "torch", "amqtt", "uvicorn", "starlette", "matplotlib
 found = slow & {{*sys.modules}}
 assert not found, found
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -218,7 +218,7 @@ def test_nothing_is_said_when_the_reader_of_stdout_has_gone():
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "streamlnn", "schema", "config"],
+        [sys.executable, "-P", "-m", "streamlnn", "schema", "config"],
         stdout=write,
         stderr=subprocess.PIPE,
     )
@@ -229,7 +229,7 @@ def test_nothing_is_said_when_the_reader_of_stdout_has_gone():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_daemon_ends_with_0_when_it_is_told_to(config: Path, number: signal.Signals):
     with subprocess.Popen(
-        [sys.executable, "-m", "streamlnn", "run", str(config)],
+        [sys.executable, "-P", "-m", "streamlnn", "run", str(config)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -167,7 +167,7 @@ def test_without_the_extra_it_says_what_to_install(
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "streamlnn", "demo", *arguments],
+        [sys.executable, "-P", "-m", "streamlnn", "demo", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

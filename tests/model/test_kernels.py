@@ -69,7 +69,7 @@ def test_the_model_works_where_nothing_can_be_cached(tmp_path: os.PathLike[str])
         "print(kernels.median(np.array([1.0, 2.0, 3.0])), kernels.median.stats.cache_path)\n"
     )
     run = subprocess.run(  # the real interpreter, with this file's own program
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-P", "-W", "error", "-c", program],
         capture_output=True,
         text=True,
         check=False,
