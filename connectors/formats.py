@@ -17,8 +17,6 @@ from connectors.lines import LINE_LIMIT
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Message
 
-RECORDER_COLUMNS = ("topic", "message", "qos", "retain", "time_now", "time_delta")
-
 _TRUE = ("1", "true")
 _END_OF_TIME = 2**63 - NANOSECONDS
 _CUT_NUMBER = re.compile(r"[.eE+-]$")

@@ -42,15 +42,6 @@ _FOREIGN = {
 _INFLUX = re.compile(rb"[^\s,]+(,[^\s,=]+=[^\s,]+)*\s[^\s=]+=\S+(\s-?\d+)?")
 
 
-def read_messages(path: str | Path, format: str = "auto") -> Iterator[Message]:  # noqa: A002
-    """Return the messages of a recording, from its beginning.
-
-    Raises `InputUnavailable` at once for a file that is missing, unreadable or not recognised,
-    and later for one that turns out to be damaged.
-    """
-    return (message for message, _ in Recording(path, format).entries())
-
-
 class Recording:
     """One recording, opened and recognised.
 

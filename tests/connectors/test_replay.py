@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from connectors.codecs import CsvCodec, JsonCodec
-from connectors.recordings import Recording, read_messages
+from connectors.recordings import Recording
 from connectors.replay import Pace, ReplaySettings, ReplaySource
 from streamlnn.errors import InputUnavailable
 from streamlnn.pipeline.contract import Context, EndOfSource, Message
@@ -98,6 +98,10 @@ def test_real_recordings_are_recognised_read_whole_and_decoded(
             assert tuple(tree) == message.columns
 
 
+def read_messages(path: Path) -> list[Message]:
+    return [message for message, _ in Recording(path).entries()]
+
+
 def test_mqtt_recorder_rows_have_topic_payload_time_and_retained(tmp_path: Path) -> None:
     """The recorder's rows become messages as they were heard, also over several lines."""
     first, second, third = read_messages(write(tmp_path, RECORDER))
@@ -109,7 +113,7 @@ def test_mqtt_recorder_rows_have_topic_payload_time_and_retained(tmp_path: Path)
 
 def test_mosquitto_lines_give_the_payload_byte_for_byte(tmp_path: Path) -> None:
     """With `%j` text, numbers, nothing and bytes that are no UTF-8 come back as they were."""
-    messages = list(read_messages(write(tmp_path, HEARD)))
+    messages = read_messages(write(tmp_path, HEARD))
     assert [message.payload for message in messages] == [b'{"v": 1}', b"12.5", b"", b"a\xffz"]
     assert [message.origin for message in messages] == ["a/b", "a/c", "a/n", "a/x"]
     assert [message.received for message in messages[:2]] == [FIRST, FIRST + 1_081_472_000]
@@ -125,7 +129,7 @@ def test_mosquitto_lines_with_json_payloads_are_read(tmp_path: Path) -> None:
 def test_a_file_is_the_origin_of_its_lines(tmp_path: Path) -> None:
     """JSON lines and CSV have no topic: the path stands for it, and no time of receipt."""
     path = write(tmp_path, b'\xef\xbb\xbf{"v": 1}\n\n{"v": 2}')
-    assert list(read_messages(path)) == [
+    assert read_messages(path) == [
         Message(str(path), b'{"v": 1}', None),
         Message(str(path), b'{"v": 2}', None),
     ]
@@ -151,7 +155,7 @@ def test_plain_csv_is_read_to_its_last_whole_line(
     tmp_path: Path, content: bytes, lines: list[bytes], columns: tuple[str, ...]
 ) -> None:
     """A last line without a newline is given only if it has all its cells and a whole number."""
-    messages = list(read_messages(write(tmp_path, content)))
+    messages = read_messages(write(tmp_path, content))
     assert [message.payload for message in messages] == lines
     assert {message.columns for message in messages} == {columns}
 
@@ -194,7 +198,7 @@ def test_a_gzip_file_cut_off_gives_what_it_holds(
     """Of a compressed recording cut by a crash, what was before is used, and it is told."""
     lines = b"".join(b'{"v": %d}\n' % (number * 7919 % 10_007) for number in range(50_000))
     packed = gzip.compress(lines)
-    messages = list(read_messages(write(tmp_path, packed[: len(packed) // 2])))
+    messages = read_messages(write(tmp_path, packed[: len(packed) // 2]))
     assert 10_000 < len(messages) < 50_000
     assert (
         b"".join(message.payload + b"\n" for message in messages)
@@ -226,23 +230,23 @@ def test_what_is_no_recording_is_refused_with_the_way_out(
     """A wrong file is told at once, by name and reason."""
     path = write(tmp_path, content)
     with pytest.raises(InputUnavailable, match=reason) as caught:
-        read_messages(path)
+        Recording(path)
     assert str(path) in str(caught.value)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     """Neither a missing file nor a folder is a recording."""
     with pytest.raises(InputUnavailable, match="No such file"):
-        read_messages(tmp_path / "missing.csv")
+        Recording(tmp_path / "missing.csv")
     with pytest.raises(InputUnavailable, match="Is a directory"):
-        read_messages(tmp_path)
+        Recording(tmp_path)
 
 
 def test_a_file_is_not_read_as_a_format_that_it_has_not(tmp_path: Path) -> None:
     """A named format that does not fit is told, not guessed around."""
     path = write(tmp_path, b"a,b\n1,2\n")
     with pytest.raises(InputUnavailable, match="not a recording of the format 'mqtt-recorder'"):
-        read_messages(path, "mqtt-recorder")
+        Recording(path, "mqtt-recorder")
 
 
 def test_bad_lines_are_left_out_counted_and_told_once(
