@@ -132,7 +132,7 @@ class Source(Protocol):
     Settings: ClassVar[type[BaseModel]]
     id: str
     format: str
-    """The codec's name, unless `codec` is given."""
+    """The name of the codec that reads its payloads, but for a message that has `columns`: CSV."""
 
     def connect(self, position: str | None) -> None:
         """Open the other side, going on after `position` (None: from the start, as configured).
