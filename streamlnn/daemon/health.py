@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamlnn.daemon.http import split_address
+from streamlnn.daemon.address import split_address
 
 if TYPE_CHECKING:
     from streamlnn.daemon.config import Config
@@ -21,7 +21,7 @@ def health(config: Config) -> int:
     """Print what `/healthz` of the daemon behind `config` answers.
 
     Returns the exit code: 0 when it is well, 1 when it is not, does not answer within 5 seconds,
-    or serves no HTTP. Raises `ConfigError` when `http.listen` is no address.
+    or serves no HTTP.
     """
     listen = config.http.listen
     if not listen:

@@ -12,14 +12,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from streamlnn.daemon.address import is_loopback, split_address
 from streamlnn.daemon.api import application
 from streamlnn.daemon.status import Status
-from streamlnn.errors import ConfigError, StreamlnnError
+from streamlnn.errors import StreamlnnError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _STOP_SECS = 5.0
@@ -53,7 +53,7 @@ def serve(
     """Serve `status` at `listen` ("host:port"; port 0 takes a free one) until `Server.stop`.
 
     With a `token` everything but `/healthz` and `/readyz` asks for `Authorization: Bearer TOKEN`.
-    Raises `ConfigError` when `listen` is no address and `StreamlnnError` when it cannot be bound.
+    Raises `ValueError` when `listen` is no address and `StreamlnnError` when it cannot be bound.
 
     >>> server = serve(Status(), "127.0.0.1:0", None)
     >>> server.address.startswith("http://127.0.0.1:")
@@ -62,28 +62,8 @@ def serve(
     """
     host, port = split_address(listen)
     listener = _bind(host, port, listen)
-    hosts = (*LOOPBACK, host) if _is_loopback(listener) else None
+    hosts = (*LOOPBACK, host) if is_loopback(listener.getsockname()[0]) else None
     return Server(application(status, token, hosts, clock), listener)
-
-
-def split_address(listen: str) -> tuple[str, int]:
-    """Return host and port of "host:port" or "[v6]:port".
-
-    Raises `ConfigError` when there is none.
-
-    >>> split_address("127.0.0.1:8642"), split_address("[::1]:8642")
-    (('127.0.0.1', 8642), ('::1', 8642))
-    """
-    try:
-        parts = urlsplit(f"//{listen}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or port is None:
-        raise ConfigError(
-            [f'http.listen: {listen!r} is no address: write host and port, as in "127.0.0.1:8642"']
-        )
-    return host, port
 
 
 def _bind(host: str, port: int, listen: str) -> socket.socket:
@@ -110,12 +90,7 @@ def _refused(listen: str, error: OSError) -> str:
         if error.errno == errno.EADDRINUSE
         else (error.strerror or str(error))
     )
-    return f'http.listen: cannot listen on {listen}: {reason}; choose another, or "" for none'
-
-
-def _is_loopback(listener: socket.socket) -> bool:
-    host = listener.getsockname()[0]
-    return bool(host == "::1" or host.startswith("127."))
+    return f"http.listen: cannot listen on {listen}: {reason}; choose another, or false for none"
 
 
 def _settings(app: ASGIApp) -> uvicorn.Config:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,13 +17,13 @@ from pydantic import (
     field_validator,
 )
 
+from streamlnn.daemon.address import is_loopback, split_address
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Duration, Settings
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)\s*", re.IGNORECASE)
 _LEVEL = re.compile(r"[\w.-]+")
 _PREFIXES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\s]+):(?P<port>\d{1,5})")
 
 
 def parse_size(text: str) -> int:
@@ -58,23 +57,8 @@ def _topic_level(value: str) -> str:
 def _address(value: object) -> object:
     if value is False or value == "":
         return ""
-    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match["port"]) > 65535:
-        raise ValueError(
-            f'{value!r} is no address; write HOST:PORT, such as "127.0.0.1:8642", or false'
-        )
+    split_address(value)
     return value
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0].strip("[]")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _expanded(value: Path) -> Path:
@@ -152,22 +136,12 @@ class HttpSettings(Settings):
     def _wide_needs_token(cls, value: str, info: ValidationInfo) -> str:
         # The tokens are declared, and so validated, before this field.
         token = info.data.get("token") or info.data.get("token_file")
-        if value and not token and not _is_loopback(_host(value)):
+        if value and not token and not is_loopback(split_address(value)[0]):
             raise ValueError(
                 f"{value} can be reached from other machines and has no token; "
                 "give token_file, or listen on 127.0.0.1"
             )
         return value
-
-    @property
-    def host(self) -> str:
-        """The host part of `listen`, without the brackets of IPv6."""
-        return _host(self.listen)
-
-    @property
-    def loopback(self) -> bool:
-        """True when only this machine can reach `listen`."""
-        return _is_loopback(self.host)
 
     def secret(self) -> str | None:
         """Return the token, read from its file when it is kept in one.

@@ -116,14 +116,9 @@ def test_http_can_be_turned_off(off: str):
     assert loads(f"[http]\nlisten = {off}" + WHOLE).http.listen == ""
 
 
-@pytest.mark.parametrize(
-    ("listen", "host"),
-    [("localhost:1", "localhost"), ("[::1]:1", "::1"), ("127.9.9.9:0", "127.9.9.9")],
-)
-def test_an_address_of_this_machine_needs_no_token(listen: str, host: str):
-    http = loads(f'[http]\nlisten = "{listen}"' + WHOLE).http
-    assert http.loopback
-    assert http.host == host
+@pytest.mark.parametrize("listen", ["localhost:1", "[::1]:1", "127.9.9.9:0"])
+def test_an_address_of_this_machine_needs_no_token(listen: str):
+    assert loads(f'[http]\nlisten = "{listen}"' + WHOLE).http.listen == listen
 
 
 def test_the_token_is_read_from_its_file_and_never_shown(tmp_path: Path):

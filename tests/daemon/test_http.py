@@ -10,9 +10,10 @@ from urllib.parse import quote, urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamlnn.daemon.http import Server, serve, split_address
+from streamlnn.daemon.address import split_address
+from streamlnn.daemon.http import Server, serve
 from streamlnn.daemon.status import Status
-from streamlnn.errors import ConfigError, StreamlnnError
+from streamlnn.errors import StreamlnnError
 
 NOW = 1_700_000_000_000_000_000
 PUMP = "north/pump 7"
@@ -207,7 +208,7 @@ def test_a_port_in_use_is_an_error_that_names_it_and_the_way_out(server: Server)
         serve(Status(), listen, None)
     assert str(caught.value) == (
         f"http.listen: cannot listen on {listen}: another program, perhaps a second streamlnn, "
-        'uses that port; choose another, or "" for none'
+        "uses that port; choose another, or false for none"
     )
 
 
@@ -217,8 +218,8 @@ def test_an_unknown_host_is_an_error_that_names_it() -> None:
 
 
 @pytest.mark.parametrize("listen", ["", "8642", "127.0.0.1", "127.0.0.1:port", ":8642", "h:99999"])
-def test_an_address_without_host_or_port_is_a_configuration_error(listen: str) -> None:
-    with pytest.raises(ConfigError, match="is no address"):
+def test_an_address_without_host_or_port_is_refused(listen: str) -> None:
+    with pytest.raises(ValueError, match="is no address; write HOST:PORT"):
         split_address(listen)
 
 
