@@ -129,15 +129,15 @@ def check(
     "--from",
     "start",
     metavar="T",
-    callback=options.read_by(options.moment),
+    callback=_moment,
     help="Begin at this moment.",
 )
 @click.option(
     "--to",
     "until",
     metavar="T",
-    callback=options.read_by(options.moment),
-    help="End before this moment.",
+    callback=_moment,
+    help="End after this moment, which is still played.",
 )
 @click.option("--loop", is_flag=True, help="Begin again at the end.")
 @click.option(

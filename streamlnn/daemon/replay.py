@@ -11,7 +11,6 @@ from streamlnn.daemon.config import Config
 from streamlnn.daemon.progress import Progress
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.daemon.run import make_sinks, make_sources, stopping
-from streamlnn.errors import ConfigError
 from streamlnn.model import kernels
 from streamlnn.pipeline.contract import Sink
 from streamlnn.pipeline.journal import Journal
@@ -43,11 +42,9 @@ def replay(
 
     Forecasts go to `output` or stdout as JSON lines. `speed` None is as fast as it goes, 1 the
     recording's own pace. `into` keeps the learned state in a data directory, for `run` to start
-    warm; `expect` compares with an earlier run's forecasts; `start` and `until` are nanoseconds
-    UTC. Raises `InputUnavailable`.
+    warm; `expect` compares with an earlier run's forecasts; `start` and `until`, both included,
+    are nanoseconds UTC; `publish` adds the sinks of `config`. Raises `InputUnavailable`.
     """
-    if publish and config is None:
-        raise ConfigError(["replay --publish needs --config, which tells where to publish"])
     source = open_recording(
         file,
         speed=speed,
