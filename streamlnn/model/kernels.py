@@ -413,10 +413,12 @@ def _take_time(s, time):
     s.clock[LAST] = time
     if np.isnan(time) or np.isnan(last):
         return 1.0
-    if time <= last:
+    if time < last:
         s.counts[ARRIVAL] = CLOCK_SET_BACK
         _forget_time(s)
         return 1.0
+    if time == last:
+        return 0.0
     steps = min((time - last) / cadence, 1e6) if cadence > 0.0 else 1.0
     known = s.counts[GAPS] >= 8 or s.clock[FIXED_CADENCE] > 0.0
     if known and steps > GAP:

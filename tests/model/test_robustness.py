@@ -105,8 +105,18 @@ def test_irregular_times_are_followed() -> None:
     assert ours < 0.4 * np.abs(np.sin((times + 3.0) / 4.0) - y)[3000:].mean()
 
 
+def test_two_records_at_the_same_time_are_no_clock_set_back() -> None:
+    """Nothing is told, nothing that waits is dropped, and the cadence stays what it was."""
+    twice = np.repeat(np.arange(200.0), 2)
+    model = Forecaster(["10s"])
+    made = [model.step(t, v) for t, v in zip(twice, wave(400), strict=True)]
+    assert [e for f in made for e in f.events] == []
+    assert model._state.scores[0, 0, kernels.SCORED] == 2 * 190
+    assert model.cadence == 1.0
+
+
 def test_a_clock_set_back_is_told_and_survived() -> None:
-    """Equal and earlier times are told; what waited is dropped; learning goes on."""
+    """A clock set back is told; what waited is dropped; learning goes on."""
     model = Forecaster(["10s"])
     times = np.concatenate([np.arange(500.0), np.arange(300.0, 1300.0)])
     made = [model.step(t, v) for t, v in zip(times, wave(1500), strict=True)]
