@@ -86,10 +86,10 @@ class Forecaster:
         """Learn from one record and forecast what follows it.
 
         `time` is in seconds, or None for a stream without a clock; `values` is a float or
-        (fields,), NaN where missing. A second record at the same time comes after no time at all; an
-        earlier time is a clock that was set back, and drops the forecasts that wait for a stated
-        time. Raises `ValueError` for values of the wrong shape, or for no time when the horizons
-        are durations; never for what the values are.
+        (fields,), NaN where missing. A second record at the same time comes after no time at
+        all; an earlier time is a clock that was set back, and drops the forecasts that wait for a
+        stated time. Raises `ValueError` for values of the wrong shape, or for no time when the
+        horizons are durations; never for what the values are.
         """
         row = self._row(values)
         when = self._time(time)

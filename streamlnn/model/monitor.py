@@ -40,6 +40,7 @@ def events(state: State, time: float | None) -> list[Event]:
 
 
 def _arrival(state: State, time: float | None) -> list[Event]:
+    """Return what was odd about the newest time: it is over when it is known."""
     arrival = state.counts[kernels.ARRIVAL]
     if arrival == kernels.REGULAR:
         return []
@@ -47,10 +48,10 @@ def _arrival(state: State, time: float | None) -> list[Event]:
     assert time is not None
     if arrival == kernels.CLOCK_SET_BACK:
         text = f"The sender's clock was set back by {before - time:.6g} s."
-        return [Event("clock", "start", time, before, seq, "warning", text)]
+        return [Event("clock", "end", time, time, seq, "warning", text)]
     usual = float(state.clock[kernels.CADENCE])
     text = f"Nothing came for {time - before:.6g} s; a record usually comes every {usual:.4g} s."
-    return [Event("gap", "start", time, before, seq, "info", text)]
+    return [Event("gap", "end", time, before, seq - 1, "info", text)]
 
 
 def _of_target(state: State, t: int, time: float | None) -> list[Event]:

@@ -50,8 +50,10 @@ class Event:
     `target` is the index of the target, or None when the event concerns the stream as a whole;
     `time` and `since` are float seconds, or None for a stream without a clock. `since_seq` is the
     sequence number at which it began: with the type it makes the event's id, the same from start
-    to end and in every replay. A `crossing` tells the `limit` that will be passed, at which horizon
-    `h` and with which probability `p`. Numbers that do not apply are NaN.
+    to end and in every replay. What is over by the time it is known is one event, of phase "end":
+    a `gap`, since the record before it, and a `clock` set back, which has no length. A `crossing`
+    tells the `limit` that will be passed, at which horizon `h` and with which probability `p`.
+    Numbers that do not apply are NaN.
     """
 
     type: EventType

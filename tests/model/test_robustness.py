@@ -121,7 +121,8 @@ def test_a_clock_set_back_is_told_and_survived() -> None:
     times = np.concatenate([np.arange(500.0), np.arange(300.0, 1300.0)])
     made = [model.step(t, v) for t, v in zip(times, wave(1500), strict=True)]
     told = [(k, e) for k, f in enumerate(made) for e in f.events if e.type == "clock"]
-    assert [(k, e.phase, e.time, e.since) for k, e in told] == [(500, "start", 300.0, 499.0)]
+    assert [(k, e.phase, e.time, e.since) for k, e in told] == [(500, "end", 300.0, 300.0)]
+    assert told[0][1].since_seq == 500
     assert "set back by 199 s" in told[0][1].text
     assert np.isfinite([f.yhat for f in made]).all()
     assert made[-1].skill[0] > 0.3
@@ -134,8 +135,10 @@ def test_a_gap_is_told_and_nothing_is_learned_from_its_bridge() -> None:
     made = [model.step(t, 1.0 * t) for t in times[:101]]
     scored = model._state.scores[0, 0, kernels.SCORED]
     assert scored == 95
-    assert [e.type for f in made for e in f.events] == ["gap"]
-    assert "4901 s" in made[-1].events[0].text
+    (gap,) = (e for f in made for e in f.events)
+    assert (gap.type, gap.phase, gap.time, gap.since) == ("gap", "end", 5000.0, 99.0)
+    assert gap.since_seq == 99
+    assert "4901 s" in gap.text
 
 
 def test_32_fields_are_forecast_together() -> None:
