@@ -38,7 +38,8 @@ class ReplaySettings(Settings):
     """The options of a recording that is played.
 
     `speed` is "max" or a factor (10: ten times as fast as it was recorded); `from` and `to`
-    bound the time of the messages; `time` "now" stamps them with the time of playing.
+    bound the time of the messages; `time` "now" stamps them with the time of playing. Messages
+    that the broker had kept from before are passed over, may begin a stream, or are used.
     """
 
     kind: Literal["replay"] = "replay"
@@ -50,6 +51,7 @@ class ReplaySettings(Settings):
     start: Moment | None = Field(default=None, alias="from")
     until: Moment | None = Field(default=None, alias="to")
     time: Literal["recorded", "now"] = "recorded"
+    retained: Literal["ignore", "seed", "use"] = "seed"
 
     @model_validator(mode="after")
     def _loop_goes_on(self) -> ReplaySettings:
@@ -129,6 +131,9 @@ class ReplaySource:
             raise EndOfSource(f"{self._settings.path} is played to its end")
         return None
 
+    def idle(self) -> None:
+        """Do nothing: a recording waits by itself."""
+
     def ack(self, position: str) -> None:
         """Do nothing: a recording forgets nothing."""
 
@@ -147,6 +152,11 @@ class ReplaySource:
         """How much of the recording has been read, from 0 to 1; None where nobody can tell."""
         size = self._recording.size if self._recording else None
         return min(1.0, self._offset / size) if size else None
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """How many lines were left out, for the metrics."""
+        return {"lines_dropped": self.dropped}
 
     @property
     def dropped(self) -> int:
@@ -195,6 +205,8 @@ class ReplaySource:
         return self._advance()
 
     def _in_range(self, message: Message) -> bool:
+        if message.retained and self._settings.retained == "ignore":
+            return False
         if self._from is None and self._until is None:
             return True
         stamp = self.time_of(message)
@@ -204,6 +216,8 @@ class ReplaySource:
         )
 
     def _stamped(self, message: Message) -> Message:
+        if message.retained and self._settings.retained == "use":
+            message = replace(message, retained=False)
         if self._settings.time == "recorded":
             return message
         return replace(message, received=self._clock())

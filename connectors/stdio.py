@@ -65,6 +65,9 @@ class StdinSource:
             raise EndOfSource("standard input has ended")
         return None
 
+    def idle(self) -> None:
+        """Do nothing: a pipe makes its writer wait."""
+
     def ack(self, position: str) -> None:
         """Do nothing: a pipe forgets by itself."""
 
@@ -72,6 +75,11 @@ class StdinSource:
     def ready(self) -> bool:
         """True once connected."""
         return self._selector is not None
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """How many lines were left out, for the metrics."""
+        return {"lines_dropped": self.dropped}
 
     @property
     def dropped(self) -> int:

@@ -94,6 +94,9 @@ class TailSource:
                 time.sleep(max(0.0, min(deadline, self._next_scan) - now))
         return None
 
+    def idle(self) -> None:
+        """Do nothing: a file waits by itself."""
+
     def ack(self, position: str) -> None:
         """Do nothing: a file forgets nothing."""
 
@@ -101,6 +104,11 @@ class TailSource:
     def ready(self) -> bool:
         """True after the first look at the files."""
         return self._is_ready
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """How many lines were left out, for the metrics."""
+        return {"lines_dropped": self.dropped}
 
     @property
     def dropped(self) -> int:

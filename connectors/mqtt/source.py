@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 from pydantic import BaseModel
@@ -114,6 +114,10 @@ class MqttSource:
             if batch is not None or time.monotonic() >= deadline:
                 return batch
 
+    def idle(self) -> None:
+        """Let the connection move; what comes waits here unacknowledged, a window at most."""
+        self._receive(0.0)
+
     def ack(self, position: str) -> None:
         """Acknowledge to the broker, in order, all messages up to `position`."""
         durable = Position.parse(position)
@@ -127,8 +131,8 @@ class MqttSource:
         return self._ready and self.connection.up
 
     @property
-    def stats(self) -> dict[str, Any]:
-        """Counters since the start, for the status page and the metrics."""
+    def stats(self) -> dict[str, int | dict[str, int]]:
+        """Counts since the start, for the metrics: what came, what was dropped, what is open."""
         overflows = {"overflow": self.connection.overflows} if self.connection.overflows else {}
         return {
             "messages": self._messages,
@@ -137,7 +141,6 @@ class MqttSource:
             "connects": self.connection.connects,
             "sessions_lost": self._sessions_lost,
             "unacked": len(self._unacked),
-            "version": self.connection.version,
         }
 
     def close(self) -> None:

@@ -6,13 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
+import click
+
 from streamlnn.daemon.comparison import Lines, Written
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.progress import Progress
 from streamlnn.daemon.recorded import open_recording, read_streams
-from streamlnn.daemon.run import make_sinks, make_sources, stopping
+from streamlnn.daemon.run import make_carriers, make_sinks, stopping
 from streamlnn.model import kernels
-from streamlnn.pipeline.contract import Sink
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline, Retention
 from streamlnn.pipeline.plan import ModelSettings
@@ -53,43 +54,53 @@ def replay(
         loop=loop,
         time=time,
         form=format,
+        retained=_retained(config),
     )
     with Lines(output, expect) as lines, Progress(source) as observer:
-        pipeline = _pipeline(config, source, [lines, *_published(config, publish)], into, observer)
+        pipeline = _pipeline(config, source, lines, into, publish, observer)
         kernels.warm()
         with stopping(pipeline, None):
             pipeline.run()
-    return _conclude(file, lines.written, observer)
+    return _conclude(file, lines.written, observer, pipeline.undelivered)
 
 
 def _pipeline(
-    config: Config | None, source: Any, sinks: list[Sink], into: Path | None, observer: Progress
+    config: Config | None,
+    source: Any,
+    lines: Lines,
+    into: Path | None,
+    publish: bool,
+    observer: Progress,
 ) -> Pipeline:
     # While a recording is read there is nothing to lose: only the end has to be durable.
     journal = Journal(into, durable=False)
     with journal.transaction():
         journal.forget_position(source.id)  # of another recording that was replayed into it
+    carriers = make_carriers(config) if config and publish else []
+    published = make_sinks(config, carriers, daemon=False) if config and publish else []
     return Pipeline(
         journal,
         [(source, read_streams(config, source))],
-        sinks,
+        [lines, *published],
         observer,
         instance=config.daemon.instance if config else INSTANCE,
         model=config.model if config else ModelSettings(),
         retention=Retention(keep_secs=config.daemon.keep if config else 0.0),
+        carriers=carriers,
     )
 
 
-def _published(config: Config | None, publish: bool) -> list[Sink]:
-    if config is None or not publish:
-        return []
-    return make_sinks(config, make_sources(config, daemon=False))
+def _retained(config: Config | None) -> str:
+    """Return what is done with retained messages: what the daemon would do with them."""
+    policies = [getattr(one.settings, "retained", None) for one in config.sources] if config else []
+    return next((policy for policy in policies if policy), "seed")
 
 
-def _conclude(file: Path, written: Written, observer: Progress) -> int:
+def _conclude(file: Path, written: Written, observer: Progress, undelivered: int) -> int:
     log.info("%s: %s", file, observer.summary())
-    log.warning("digest %s of %d forecasts", written.digest, written.count)
+    click.echo(f"digest {written.digest} of {written.count} forecasts", err=True)
+    if undelivered:
+        log.error("%d forecasts and events were not confirmed by their sink", undelivered)
     if written.difference:
         log.error("%s", written.difference)
-        return 1
-    return 0
+    return 1 if undelivered or written.difference else 0

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -44,7 +45,7 @@ def stream_map(
 
 
 def make_sources(config: Config, *, daemon: bool) -> list[Source]:
-    """Return the sources, not connected yet."""
+    """Return the sources, not connected yet; outside the daemon under names of their own."""
     return [
         connector.make(
             Context(
@@ -58,12 +59,29 @@ def make_sources(config: Config, *, daemon: bool) -> list[Source]:
     ]
 
 
-def make_sinks(config: Config, sources: Sequence[Source]) -> list[Sink]:
+def make_carriers(config: Config) -> list[Source]:
+    """Return the sources that sinks go via, under names of their own and subscribed to nothing."""
+    wanted = {getattr(sink.settings, "via", None) for sink in config.sinks}
+    return [
+        replace(connector, settings=connector.settings.model_copy(update={"topics": ()})).make(
+            Context(instance=config.daemon.instance, id=connector.id, daemon=False)
+        )
+        for connector in config.sources
+        if connector.id in wanted
+    ]
+
+
+def make_sinks(config: Config, sources: Sequence[Source], *, daemon: bool) -> list[Sink]:
     """Return the sinks, not connected yet; some go via a source's connection."""
     connections = {source.id: source for source in sources}
     return [
         connector.make(
-            Context(instance=config.daemon.instance, id=connector.id, connections=connections)
+            Context(
+                instance=config.daemon.instance,
+                id=connector.id,
+                connections=connections,
+                daemon=daemon,
+            )
         )
         for connector in config.sinks
     ]
@@ -77,7 +95,7 @@ def build(
     With `dry_run` nothing is acknowledged on the daemon's behalf, and forecasts go to stdout.
     """
     sources = make_sources(config, daemon=not dry_run)
-    sinks = [_stdout()] if dry_run else make_sinks(config, sources)
+    sinks = [_stdout()] if dry_run else make_sinks(config, sources, daemon=True)
     maps = [stream_map(config.streams_of(source.id), source.format) for source in sources]
     return Pipeline(
         journal,
@@ -106,6 +124,12 @@ def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
     with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
         pipeline.run()
+    if pipeline.undelivered:
+        log.warning(
+            "%d forecasts and events are not confirmed by their sink: they are kept, and go out "
+            "at the next start",
+            pipeline.undelivered,
+        )
     log.info("streamlnn %r has stopped", config.daemon.instance)
 
 

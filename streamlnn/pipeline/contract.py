@@ -148,8 +148,19 @@ class Source(Protocol):
         more and never will be. Never raises for a payload: whatever it holds is a message.
         """
 
+    def idle(self) -> None:
+        """Keep the connection while nothing can be taken: answer, confirm, take no message.
+
+        Called in place of `read` while the sinks are behind; a sink may go via this connection.
+        Returns at once. Raises `NotConnected`.
+        """
+
     def ack(self, position: str) -> None:
         """Everything up to `position` is durable here: the other side may forget it."""
+
+    @property
+    def stats(self) -> Mapping[str, int | Mapping[str, int]]:
+        """Counts of its own for the metrics, by name, or by name and reason; may be empty."""
 
     @property
     def ready(self) -> bool:

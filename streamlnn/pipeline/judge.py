@@ -13,6 +13,9 @@ from enum import StrEnum
 
 SET_BACK_AFTER = 5
 """So many records in a row that are old, no repeats, and rise among themselves: a new clock."""
+TICK = 1_000
+"""Nanoseconds between records that were received at once: float seconds can tell them apart."""
+
 JITTER = 1_000_000_000
 """Nanoseconds by which the moments of receiving may be out of order and mean nothing."""
 
@@ -75,15 +78,15 @@ def judge(clock: Clock, time: int | None, values: bytes, seen: Seen) -> Verdict:
 def place(clock: Clock, received: int | None) -> int | None:
     """Return the time of a record that has none of its own: when it was received.
 
-    Several may be received at one moment, each later than the one before by a nanosecond then;
-    our own clock being set back is something else, and stays to be seen.
+    Several may be received at one moment, each later than the one before by a tick then; our
+    own clock being set back is something else, and stays to be seen.
 
     >>> place(Clock(last=1_000), 1_000), place(Clock(last=5 * JITTER), 17)
-    (1001, 17)
+    (2000, 17)
     """
     if received is None or clock.last is None or not 0 <= clock.last - received < JITTER:
         return received
-    return clock.last + 1
+    return clock.last + TICK
 
 
 def accept(clock: Clock, time: int | None) -> Verdict:

@@ -47,7 +47,13 @@ class LiveStream:
         return [
             Output("forecast", words.forecast(forecast, record.time), name, lsn, identity),
             *(
-                Output("event", words.event(event, record.time), name, lsn, identity)
+                Output(
+                    "event",
+                    words.event(event, record.time),
+                    name,
+                    lsn,
+                    {**identity, "type": event.type},
+                )
                 for event in events
             ),
         ]

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from streamlnn.errors import EndOfSource, NotConnected
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.announce import Announcer
 from streamlnn.pipeline.contract import Batch, Sink, Source
+from streamlnn.pipeline.feed import Feed
 from streamlnn.pipeline.intake import Accepted, Intake
 from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.link import Link
 from streamlnn.pipeline.live import LiveStream
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.outbox import Outbox
@@ -32,18 +31,9 @@ REDO_LIMIT = 30_000
 RECOVERED_LIMIT = 2_000
 """After so much recovery the state is written down first: crashes may come in rows."""
 SNAPSHOTS_A_TURN = 4
-DRAIN_SECS = 6.0
+SNAPSHOTS_AT_ONCE = 32
+DRAIN_SECS = 4.0
 IDLE_SECS = 0.05
-
-
-@dataclass(slots=True)
-class Feed:
-    """One source, the tables that tell what its messages mean, and its connection."""
-
-    source: Source
-    streams: StreamMap
-    link: Link
-    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,9 @@ class Retention:
 class Pipeline:
     """Carries records from sources through one forecaster per stream to sinks, in one thread.
 
-    Set `stop`, from anywhere, to end it in order; its sinks then have `drain_secs` to confirm.
+    Set `stop`, from anywhere, to end it in order; its sinks then have `drain_secs` to confirm, and
+    `undelivered` says how much they had not confirmed at the end. `carriers` are sources that
+    sinks go via and that nothing is read from.
     """
 
     def __init__(
@@ -71,17 +63,21 @@ class Pipeline:
         instance: str,
         model: ModelSettings,
         retention: Retention = Retention(),
+        carriers: Sequence[Source] = (),
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.stop = threading.Event()
         self.drain_secs = DRAIN_SECS
+        self.undelivered = 0
         self._journal = journal
         self._observer = observer
         self._instance = instance
         self._retention = retention
         self._clock = clock
         self._intake = Intake(journal, observer, instance=instance, model=model)
-        self._feeds = [self._feed(source, streams) for source, streams in sources]
+        self._streams = {source.id: streams for source, streams in sources}
+        self._feeds = [Feed(source, journal.position, observer) for source, _ in sources]
+        self._carriers = [Feed(source, journal.position, observer) for source in carriers]
         self._outboxes = [Outbox(sink, self._watermark(sink)) for sink in sinks]
         self._announcer = Announcer(instance)
         self._snapshots_due: list[str] = []
@@ -102,7 +98,8 @@ class Pipeline:
 
     def _turn(self) -> None:
         self._beat()
-        took = [self._read(feed, timeout=0.0) for feed in self._open_feeds()]
+        took = [self._take_from(feed, timeout=0.0) for feed in self._open_feeds()]
+        self._idle()
         self._deliver(timeout=0.0)
         if not any(took):
             self._wait()
@@ -115,46 +112,47 @@ class Pipeline:
             return []
         return [feed for feed in self._feeds if not feed.ended]
 
+    def _idle(self) -> None:
+        """Keep the connections that nothing is read from now: a sink may go via one of them."""
+        read = self._open_feeds()
+        for feed in [*self._feeds, *self._carriers]:
+            if feed not in read and not feed.ended:
+                feed.idle()
+
     def _wait(self) -> None:
         connected = [feed for feed in self._open_feeds() if feed.link.up]
         for feed in connected:
-            self._read(feed, timeout=IDLE_SECS / len(connected))
+            self._take_from(feed, timeout=IDLE_SECS / len(connected))
         if not connected:
             self._deliver(timeout=IDLE_SECS)
-            self.stop.wait(0.001 if any(map(len, self._outboxes)) else IDLE_SECS)
+            self.stop.wait(0.001 if self._sinks_have_work() else IDLE_SECS)
         self._mark_written()
+
+    def _sinks_have_work(self) -> bool:
+        return any(len(outbox) and outbox.link.up for outbox in self._outboxes)
 
     def _beat(self) -> None:
         self._observer.beat(self._clock())
 
     # Read, journal, acknowledge, step
 
-    def _read(self, feed: Feed, timeout: float) -> bool:
-        batch = None
-        try:
-            if feed.link.try_connect():
-                batch = feed.source.read(timeout)
-        except EndOfSource:
-            feed.ended = True
-        except NotConnected as error:
-            feed.link.lost(error)
-        self._report(feed)
-        if batch is None:
-            return False
-        self._take(feed, batch)
-        return True
+    def _take_from(self, feed: Feed, timeout: float) -> bool:
+        batch = feed.read(timeout)
+        if batch is not None:
+            self._take(feed, batch)
+        return batch is not None
 
     def _take(self, feed: Feed, batch: Batch) -> None:
-        accepted: list[Accepted] = []
+        name, accepted = feed.source.id, list[Accepted]()
         with self._journal.transaction():
             for message in batch.messages:
-                accepted += self._intake.admit(feed.source.id, feed.streams, message)
+                accepted += self._intake.admit(name, self._streams[name], message)
             self._intake.settle()
-            self._journal.save_position(feed.source.id, batch.position)
+            self._journal.save_position(name, batch.position)
             self._save_watermarks()
         feed.source.ack(batch.position)
-        self._observer.count("messages_total", len(batch.messages), source=feed.source.id)
-        self._observer.count("records_total", len(accepted), source=feed.source.id)
+        self._observer.count("messages_total", len(batch.messages), source=name)
+        self._observer.count("records_total", len(accepted), source=name)
         for item in accepted:
             self._step(item)
 
@@ -167,14 +165,8 @@ class Pipeline:
         self._observer.count("forecasts_total")
         self._observer.forecast(forecast.stream, forecast.payload)
         for event in events:
+            self._observer.count("events_total", type=event.identity["type"])
             self._observer.event(event.payload)
-
-    def _report(self, feed: Feed) -> None:
-        if not feed.link.up:
-            self._observer.source(feed.source.id, "lost", feed.link.trouble)
-        else:
-            ready = feed.ended or feed.source.ready
-            self._observer.source(feed.source.id, "ready" if ready else "connecting")
 
     # Write
 
@@ -198,7 +190,7 @@ class Pipeline:
                 outbox.unsaved = False
 
     def _announce(self) -> None:
-        ready = all(feed.ended or (feed.link.up and feed.source.ready) for feed in self._feeds)
+        ready = all(feed.ready for feed in self._feeds)
         outputs = self._announcer.due(ready, time.monotonic())
         for outbox in self._outboxes:
             outbox.add(outputs)
@@ -209,27 +201,34 @@ class Pipeline:
         if not self._snapshots_due and self._snapshots_wanted():
             self._snapshots_due = [name for name, live in self._intake.lives.items() if live.fresh]
             self._snapshots_at, self._fresh = time.monotonic(), 0
-        for _ in range(min(SNAPSHOTS_A_TURN, len(self._snapshots_due))):
-            self._snapshot(self._intake.lives[self._snapshots_due.pop()])
+        now, self._snapshots_due = (
+            self._snapshots_due[:SNAPSHOTS_A_TURN],
+            self._snapshots_due[SNAPSHOTS_A_TURN:],
+        )
+        self._snapshot([self._intake.lives[name] for name in now])
 
     def _snapshots_wanted(self) -> bool:
         age = time.monotonic() - self._snapshots_at
         return self._fresh > REDO_LIMIT or age > self._retention.snapshot_every_secs
 
-    def _snapshot(self, live: LiveStream) -> None:
-        """Write one stream's state, and beside it the unconfirmed outputs that it has passed."""
+    def _snapshot(self, lives: list[LiveStream]) -> None:
+        """Write the state of some streams, and beside it the outputs that it has passed."""
+        if not lives:
+            return
+        passed = {live.row.name: live.lsn for live in lives}
         with self._journal.transaction():
             for outbox in self._outboxes:
-                passed = outbox.unconfirmed(live.row.name, live.lsn)
-                self._journal.keep_outputs(outbox.sink.id, passed)
-            live.snapshot(self._journal)
-            self._journal.prune(live.row, received_before=self._keep_from())
-        self._observer.count("snapshots_total")
+                self._journal.keep_outputs(outbox.sink.id, outbox.unconfirmed(passed))
+            for live in lives:
+                live.snapshot(self._journal)
+                self._journal.prune(live.row, received_before=self._keep_from())
+        self._observer.count("snapshots_total", len(lives))
 
     def _snapshot_all(self) -> None:
-        for live in self._intake.lives.values():
-            if live.fresh:
-                self._snapshot(live)
+        fresh = [live for live in self._intake.lives.values() if live.fresh]
+        for at in range(0, len(fresh), SNAPSHOTS_AT_ONCE):
+            self._beat()
+            self._snapshot(fresh[at : at + SNAPSHOTS_AT_ONCE])
 
     def _keep_from(self) -> int | None:
         if self._journal.volatile or self._journal.size() > self._retention.max_bytes:
@@ -237,12 +236,6 @@ class Pipeline:
         return self._clock() - round(self._retention.keep_secs * NANOSECONDS)
 
     # Begin and end
-
-    def _feed(self, source: Source, streams: StreamMap) -> Feed:
-        def connect() -> None:
-            source.connect(self._journal.position(source.id))
-
-        return Feed(source, streams, Link(f"source {source.id!r}", connect))
 
     def _watermark(self, sink: Sink) -> int:
         # A sink that is new has no claim on what came before it.
@@ -256,8 +249,8 @@ class Pipeline:
             self._journal, self._instance, outputs_after=confirmed, beat=self._beat
         )
         self._intake.lives = lives
-        for feed in self._feeds:
-            feed.streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}
+        for streams in self._streams.values():
+            streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}
         for outbox in self._outboxes:
             refill(outbox, self._journal.kept_outputs(outbox.sink.id), redone)
         for live in lives.values():
@@ -274,11 +267,14 @@ class Pipeline:
             outbox.add(rest)
         self._deliver(timeout=0.0)
         deadline = time.monotonic() + self.drain_secs
-        while any(map(len, self._outboxes)) and time.monotonic() < deadline:
+        while self._sinks_have_work() and time.monotonic() < deadline:
+            for feed in self._carriers:
+                feed.idle()
             self._deliver(timeout=IDLE_SECS)
         self._snapshot_all()
         self._mark_written()
+        self.undelivered = sum(map(len, self._outboxes))
         for outbox in self._outboxes:
             outbox.sink.close()
-        for feed in self._feeds:
+        for feed in [*self._feeds, *self._carriers]:
             feed.source.close()

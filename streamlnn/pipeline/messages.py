@@ -92,6 +92,7 @@ class EventMessage(msgspec.Struct, frozen=True):
     text: str
 
 
+MICROSECONDS = 1_000_000
 _TYPES = {"forecast": ForecastMessage, "event": EventMessage}
 _encode = msgspec.json.Encoder().encode
 
@@ -150,7 +151,7 @@ class Speaker:
                 type=event.type,
                 phase=event.phase,
                 time=None if time is None else rfc3339(time),
-                since=None if event.since is None else rfc3339(round(event.since * NANOSECONDS)),
+                since=_since(event, time),
                 severity=event.severity,
                 score=event.score,
                 y=event.y,
@@ -222,6 +223,15 @@ class Speaker:
         what = (target, event.type, event.since_seq, event.limit)
         origin = (self.instance, self.stream, self.epoch, *what)
         return hashlib.blake2b(repr(origin).encode(), digest_size=8).hexdigest()
+
+
+def _since(event: Event, time: int | None) -> str | None:
+    """Return when an event began: to the microsecond that float seconds know, or as `time`."""
+    if event.since is None:
+        return None
+    if time is not None and event.since == time / NANOSECONDS:
+        return rfc3339(time)
+    return rfc3339(round(event.since * MICROSECONDS) * (NANOSECONDS // MICROSECONDS))
 
 
 def whole(h: float) -> float:

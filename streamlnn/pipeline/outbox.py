@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from streamlnn.errors import NotConnected
@@ -52,12 +52,10 @@ class Outbox:
         except NotConnected as error:
             self.link.lost(error)
 
-    def unconfirmed(self, stream: str, lsn: int) -> list[Output]:
-        """Return what is still on its way of one stream, up to a log number."""
+    def unconfirmed(self, passed: Mapping[str, int]) -> list[Output]:
+        """Return what is still on its way of some streams, each up to a log number."""
         return [
-            output
-            for output in self._waiting
-            if output.stream == stream and output.lsn is not None and output.lsn <= lsn
+            output for output in self._waiting if (output.lsn or 0) <= passed.get(output.stream, 0)
         ]
 
     @property
@@ -74,10 +72,10 @@ class Outbox:
 
     def _write(self) -> None:
         news = list(islice(self._waiting, self._written, WINDOW))
-        latest, self._latest = list(self._latest.values()), {}
-        if news or latest:
-            self.sink.write(news + latest)
+        if news or self._latest:
+            self.sink.write([*news, *self._latest.values()])
         self._written += len(news)
+        self._latest = {}
 
     def _confirm(self, flushed: int) -> None:
         for _ in range(flushed - self._flushed):

@@ -130,9 +130,17 @@ class ScriptedSource:
             self._happen(item)
         raise EndOfSource(f"{self.id} has come to the end of its script")
 
+    def idle(self) -> None:
+        """Do nothing: a script waits by itself."""
+
     def ack(self, position: str) -> None:
         """Remember that `position` was acknowledged."""
         self.acks.append(position)
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Nothing: a script counts nothing."""
+        return {}
 
     @property
     def ready(self) -> bool:
@@ -265,6 +273,14 @@ class SourceSuite:
     def test_all_messages_come_in_order(self) -> None:
         """What the other side holds is read whole, once, in its order."""
         source, expected = self.connected(), self.expected()
+        assert payloads(read_all(source, len(expected))) == expected
+        source.close()
+
+    def test_idling_takes_nothing(self) -> None:
+        """Messages that come while nobody may take them are there when they may be read."""
+        source, expected = self.connected(), self.expected()
+        for _ in range(3):
+            source.idle()
         assert payloads(read_all(source, len(expected))) == expected
         source.close()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import subprocess
 import threading
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pytest
 from brokers import Broker, Collector, free_port, wait_until
 from conftest import MakeBroker
 from daemons import Daemon, answers, by_identity, running, streamlnn
+
+from streamlnn.pipeline import outbox
 
 START = 1_700_000_000_000
 
@@ -32,6 +36,7 @@ id = "plant"
 url = "{url}"
 
 [[stream]]
+from = "plant"
 topic = "sensors/{{device}}/telemetry"
 id = "{{device}}"
 fields = {{ temperature = "values.temp" }}
@@ -54,14 +59,19 @@ class Plant:
         text = CONFIG.format(data_dir=folder / "data", http=self.http, url=url)
         self.config.write_text(text)
 
-    def replay(self, messages: list[tuple[str, str]]) -> dict[Any, bytes]:
-        """What a replay of the same messages says with the same configuration."""
-        recording, out = self.folder / "recording.csv", self.folder / "replayed.jsonl"
+    def record(self, messages: list[tuple[str, str]]) -> Path:
+        """Write the messages as mqtt-recorder would have."""
+        recording = self.folder / "recording.csv"
         with recording.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["topic", "message", "qos", "retain", "time_now", "time_delta"])
             for topic, payload in messages:
                 writer.writerow([topic, payload, 1, 0, START / 1000, 0])
+        return recording
+
+    def replay(self, messages: list[tuple[str, str]]) -> dict[Any, bytes]:
+        """What a replay of the same messages says with the same configuration."""
+        recording, out = self.record(messages), self.folder / "replayed.jsonl"
         done = streamlnn("replay", recording, "--config", self.config, "-o", out)
         assert done.returncode == 0, done.stderr.decode()
         return by_identity(out.read_bytes().splitlines())
@@ -149,6 +159,77 @@ def test_kills_in_mid_stream_lose_nothing_and_change_nothing(plant: Plant, broke
         with running(plant.config, plant.http):
             wait_for_all(heard, 3000)
     assert by_identity(forecasts(heard)) == plant.replay(messages)
+
+
+def test_a_recording_can_be_published_without_disturbing_the_daemon(
+    plant: Plant, broker: Broker
+) -> None:
+    """`replay --publish` goes through the configured sink on a connection of its own."""
+    messages = [sample(n, "pump9") for n in range(50)]
+    recording = plant.record(messages)
+    with (
+        broker.collect("streamlnn/plant1/#") as heard,
+        running(plant.config, plant.http) as daemon,
+    ):
+        done = streamlnn("replay", recording, "--config", plant.config, "--publish")
+        assert done.returncode == 0, done.stderr.decode()
+        wait_until(lambda: len(forecasts(heard)) == 50, "the published forecasts")
+        assert not daemon.has_said("trying again")
+        statuses = [m.payload for m in heard.messages if m.topic.endswith("/status")]
+    assert by_identity(forecasts(heard)) == by_identity(done.stdout.splitlines())
+    assert statuses == [b"online"]
+
+
+def test_a_recording_that_cannot_be_published_is_a_failure(plant: Plant, broker: Broker) -> None:
+    recording = plant.record([sample(n) for n in range(5)])
+    broker.stop()
+    done = streamlnn("replay", recording, "--config", plant.config, "--publish")
+    assert done.returncode == 1
+    assert b"5 forecasts and events were not confirmed by their sink" in done.stderr
+
+
+def test_a_full_outbox_waits_for_a_broker_that_comes_late(plant: Plant, broker: Broker) -> None:
+    """A file gives more than the outbox holds while the broker of its sink is away."""
+    broker.stop()
+    rows = [f"{START // 1000 + n},{n % 50}" for n in range(23_000)]
+    (plant.folder / "pump.csv").write_text("\n".join(["time,flow", *rows, ""]))
+    plant.config.write_text(plant.config.read_text() + TAIL.format(folder=plant.folder))
+    daemon = Daemon(plant.config)
+    try:
+        wait_until(lambda: daemon.has_said("source 'plant'"), "the warning", secs=60)
+        url = f"http://127.0.0.1:{plant.http}/metrics"
+        wait_until(lambda: waiting(url) >= outbox.FULL, "a full outbox", secs=60)
+        broker.start()
+        with broker.collect("streamlnn/plant1/stream/pump/forecast") as heard:
+            wait_until(lambda: waiting(url) == 0, "the outbox to be emptied", secs=100)
+            wait_until(lambda: len(heard.messages) > 1000, "forecasts")
+        daemon.wait_ready(plant.http)
+    finally:
+        daemon.kill()
+
+
+TAIL = """
+[[source]]
+kind = "tail"
+id = "logs"
+paths = ["{folder}/pump.csv"]
+start = "begin"
+
+[[stream]]
+from = "logs"
+fields = {{ flow = "flow" }}
+time = {{ path = "time" }}
+horizons = [1]
+"""
+
+
+def waiting(url: str) -> float:
+    """How many forecasts wait for their sink, as the metrics say; -1 when they say nothing."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith("streamlnn_outbox_waiting{"):
+                return float(line.rsplit(" ", 1)[1])
+    return -1.0
 
 
 def test_a_broker_that_is_not_there_is_waited_for(plant: Plant, broker: Broker) -> None:

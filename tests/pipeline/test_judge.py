@@ -5,7 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from streamlnn.pipeline.judge import JITTER, SET_BACK_AFTER, Clock, Verdict, accept, judge, place
+from streamlnn.pipeline.judge import (
+    JITTER,
+    SET_BACK_AFTER,
+    TICK,
+    Clock,
+    Verdict,
+    accept,
+    judge,
+    place,
+)
 
 
 class Log:
@@ -73,10 +82,10 @@ def test_a_record_without_a_time_is_always_new() -> None:
 
 def test_records_received_at_one_moment_follow_each_other() -> None:
     clock, times = Clock(), []
-    for received in (100, 100, 100, 99, 200):
+    for received in (100, 100, 100, 99, 100 + 10 * TICK):
         times.append(place(clock, received))
         assert accept(clock, times[-1]) is Verdict.NEW
-    assert times == [100, 101, 102, 103, 200]
+    assert times == [100, 100 + TICK, 100 + 2 * TICK, 100 + 3 * TICK, 100 + 10 * TICK]
 
 
 def test_our_own_clock_set_back_is_left_to_be_seen() -> None:

@@ -72,6 +72,15 @@ def test_an_event_has_one_id_from_start_to_end_and_another_one_has_another() -> 
     assert len({start, *(other["id"] for other in others)}) == 6
 
 
+def test_an_event_began_when_its_first_record_says_to_the_nanosecond() -> None:
+    time = NOON + 68_579_603
+    start = replace(EVENT, time=time / NANOSECONDS, since=time / NANOSECONDS)
+    told = json.loads(SPEAKER.event(start, time))
+    assert told["since"] == told["time"] == "2026-01-01T12:00:00.068579603Z"
+    later = json.loads(SPEAKER.event(start, time + NANOSECONDS))
+    assert later["since"] == "2026-01-01T12:00:00.06858Z"
+
+
 def test_the_state_is_short_and_plain() -> None:
     model = Forecaster(["0.5s", "10s"], fields=2, units=10)
     told = json.loads(SPEAKER.state(model.step(0.0, [1.0, float("nan")]), NOON))

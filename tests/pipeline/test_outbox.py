@@ -77,6 +77,18 @@ def test_of_what_tells_how_things_are_only_the_newest_is_written() -> None:
     assert len(sink.outputs) == 2
 
 
+def test_how_things_are_is_said_after_a_loss_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamlnn.pipeline.link.FIRST_PAUSE_SECS", 0.0)
+    sink = CollectingSink()
+    sink.fail_next = True
+    box = Outbox(sink, watermark=0)
+    box.add([state(b"new")])
+    box.push(0.0)
+    assert sink.outputs == []
+    box.push(0.0)
+    assert [output.payload for output in sink.outputs] == [b"new"]
+
+
 def test_a_full_outbox_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "FULL", 5)
     box = Outbox(CollectingSink(), watermark=0)
@@ -91,4 +103,4 @@ def test_what_a_snapshot_of_a_stream_would_pass_is_told() -> None:
     sink.holds = True
     box = Outbox(sink, watermark=0)
     box.add([forecast(1), Output("forecast", b"", "t", 2), forecast(3), forecast(9)])
-    assert [output.lsn for output in box.unconfirmed("s", 8)] == [1, 3]
+    assert [output.lsn for output in box.unconfirmed({"s": 8})] == [1, 3]
