@@ -24,13 +24,16 @@ Limits = Mapping[str, tuple[float | None, float | None]]
 class LimitWatch:
     """Watches the targets of one stream that have limits.
 
-    `state` is all it remembers, as JSON can say it: which crossings are under way, and since when.
+    `horizons` count `unit`. `state` is all it remembers, as JSON can say it: which crossings are under way, and since when.
     """
 
-    def __init__(self, targets: Sequence[str], horizons: Sequence[float], level: float) -> None:
+    def __init__(
+        self, targets: Sequence[str], horizons: Sequence[float], level: float, unit: str
+    ) -> None:
         self.state: dict[str, list[Any]] = {}
         self._targets = targets
         self._horizons = horizons
+        self._unit = unit
         self._z = NormalDist().inv_cdf((1 + level) / 2)
 
     def step(self, forecast: Forecast, limits: Limits) -> list[Event]:
@@ -80,8 +83,6 @@ class LimitWatch:
         phase: Literal["start", "end"],
     ) -> Event:
         nth = next((n for n, p in enumerate(chances) if p >= START_AT), chances.index(max(chances)))
-        words = "above" if side > 0 else "below"
-        will = "will be" if phase == "start" else "will no longer be"
         event = Event(
             type="crossing",
             phase=phase,
@@ -89,7 +90,7 @@ class LimitWatch:
             since=since[1],
             since_seq=since[0],
             severity="warning" if phase == "start" else "info",
-            text=f"{self._targets[m]} {will} {words} {limit:g} (p = {chances[nth]:.2f})",
+            text=self._text(m, side, limit, nth, chances[nth], phase),
             target=m,
             y=float(forecast.y[m]),
             yhat=self._column(forecast.yhat, m)[nth],
@@ -97,6 +98,13 @@ class LimitWatch:
             yhat_upper=self._column(forecast.yhat_upper, m)[nth],
         )
         return replace(event, limit=limit, h=self._horizons[nth], p=chances[nth])
+
+    def _text(self, m: int, side: int, limit: float, nth: int, p: float, phase: str) -> str:
+        name, where = self._targets[m], "above" if side > 0 else "below"
+        if phase == "end":
+            return f"{name} is no longer likely to be {where} {limit:g}."
+        ahead = f"{self._horizons[nth]:g} {self._unit}"
+        return f"{name} will be {where} {limit:g} in {ahead} with a probability of {p:.0%}."
 
 
 def beyond(distance: float, spread: float) -> float:

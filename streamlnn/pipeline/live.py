@@ -15,6 +15,7 @@ from streamlnn.pipeline.limits import LimitWatch
 from streamlnn.pipeline.messages import Speaker
 from streamlnn.pipeline.plan import Plan
 
+UNITS = {"time": "s", "samples": "samples"}
 log = logging.getLogger("streamlnn.live")
 
 
@@ -89,7 +90,7 @@ def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
 
 def _live(row: StreamRow, forecaster: Forecaster, instance: str, lsn: int) -> LiveStream:
     words = row.plan.speaker(instance, row.name, row.epoch)
-    watch = LimitWatch(words.targets, words.horizons, words.level)
+    watch = LimitWatch(words.targets, words.horizons, words.level, UNITS[words.clock])
     return LiveStream(row, forecaster, words, watch, lsn)
 
 

@@ -18,7 +18,7 @@ def watched(
     values: list[float], limits: dict[str, tuple[float | None, float | None]]
 ) -> list[Event]:
     model = Forecaster([1, 12], units=20)
-    watch = LimitWatch(["level"], [1, 12], 0.9)
+    watch = LimitWatch(["level"], [1, 12], 0.9, "s")
     return [e for value in values for e in watch.step(model.step(None, value), limits)]
 
 
@@ -40,7 +40,7 @@ def test_a_limit_that_will_be_passed_is_told_before_and_ends_after() -> None:
     assert (start.limit, start.h) == (80.0, 12)
     assert start.p >= 0.5 > end.p
     assert end.since_seq == start.since_seq
-    assert "level will be above 80" in start.text
+    assert start.text.startswith("level will be above 80 in 12 s with a probability of ")
 
 
 def test_far_from_the_limits_nothing_is_told() -> None:
@@ -49,11 +49,11 @@ def test_far_from_the_limits_nothing_is_told() -> None:
 
 def test_what_is_remembered_goes_through_json() -> None:
     """A crash between start and end must not end or begin it again."""
-    model, watch = Forecaster([1, 12], units=20), LimitWatch(["level"], [1, 12], 0.9)
+    model, watch = Forecaster([1, 12], units=20), LimitWatch(["level"], [1, 12], 0.9, "s")
     told = []
     for value in tank():
         told += watch.step(model.step(None, value), LIMITS)
-        again = LimitWatch(["level"], [1, 12], 0.9)
+        again = LimitWatch(["level"], [1, 12], 0.9, "s")
         again.state = json.loads(json.dumps(watch.state))
         watch = again
     assert list(map(repr, told)) == list(map(repr, watched(tank(), LIMITS)))
