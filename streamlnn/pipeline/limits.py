@@ -24,7 +24,8 @@ Limits = Mapping[str, tuple[float | None, float | None]]
 class LimitWatch:
     """Watches the targets of one stream that have limits.
 
-    `horizons` count `unit`. `state` is all it remembers, as JSON can say it: which crossings are under way, and since when.
+    `horizons` count `unit`. `state` is all it remembers, as JSON can say it: which crossings are
+    under way, and since when.
     """
 
     def __init__(
