@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from streamlnn.daemon.connector import Connector
-from streamlnn.daemon.crosscheck import cross_check, idle_sources
+from streamlnn.daemon.crosscheck import Read, cross_check, idle_sources
 from streamlnn.daemon.lines import Path, key_lines
 from streamlnn.daemon.problems import Problems, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
@@ -121,12 +121,8 @@ class _Reader:
         sources = self._connectors("source", self._tables("source"), [])
         sinks = self._connectors("sink", self._tables("sink") or [_usual_sink(sources)], sources)
         tables = [_with_from(table, sources) for table in self._tables("stream")]
-        checked = [
-            self._settings(StreamSettings, table, ("stream", index))
-            for index, table in enumerate(tables)
-        ]
-        sound = [(index, stream) for index, stream in enumerate(checked) if stream is not None]
-        self._tell(cross_check(sources, sound, sinks))
+        streams = [self._stream(table, index) for index, table in enumerate(tables)]
+        self._tell(cross_check(sources, streams, sinks))
         if live:
             self._tell(self._missing(sources, tables, sinks))
         daemon = self._single(DaemonSettings, "daemon")
@@ -136,8 +132,8 @@ class _Reader:
         assert daemon is not None
         assert http is not None
         assert model is not None
-        streams = tuple(stream for _, stream in sound)
-        return Config(daemon, http, model, tuple(sources), streams, tuple(sinks), path)
+        followed = tuple(stream.settings for stream in streams)
+        return Config(daemon, http, model, tuple(sources), followed, tuple(sinks), path)
 
     def _missing(
         self, sources: list[Connector], streams: list[Table], sinks: list[Connector]
@@ -194,21 +190,41 @@ class _Reader:
         kind = str(table.get("kind", ""))
         name = str(table.get("id", _free_name(kind, taken)))
         if type_ is None:
-            return Connector(kind, name, None, None)
+            return Connector(kind, name, None, None, _via(None, table))
         whole = _completed(table, name, type_.Settings, sources)
-        return Connector(kind, name, type_, self._settings(type_.Settings, whole, path))
+        self._check_codec(type_.Settings, table.get("format"), path)
+        settings = self._settings(type_.Settings, whole, path)
+        return Connector(kind, name, type_, settings, _via(settings, whole))
 
     def _type(self, role: str, kind: object, path: Path) -> Any:
         if not isinstance(kind, str):
             text = f"missing; name one of {', '.join(plugins.kinds(role))}"
             self._problems.add((*path, "kind"), text)
             return None
+        return self._plugin(role, kind, (*path, "kind"))
+
+    def _check_codec(self, model: type[BaseModel], name: object, path: Path) -> None:
+        # Where any codec will do the table takes any text; else it knows its formats itself.
+        field = model.model_fields.get("format")
+        if field and field.annotation is str and isinstance(name, str):
+            self._plugin("codec", name, (*path, "format"))
+
+    def _plugin(self, role: str, kind: str, path: Path) -> Any:
         try:
             return plugins.load(role, kind)
         except ConfigError as error:
-            for text in error.problems:
-                self._problems.add((*path, "kind"), text)
+            self._tell((path, text) for text in error.problems)
             return None
+
+    def _stream(self, table: Table, index: int) -> Read:
+        """Return the table without the keys that are wrong, for these are told here."""
+        try:
+            return Read(StreamSettings.model_validate(table))
+        except ValidationError as error:
+            self._problems.add_invalid(error, StreamSettings, ("stream", index), homes())
+            wrong = frozenset(str(details["loc"][0]) for details in error.errors())
+        rest = {key: value for key, value in table.items() if key not in wrong}
+        return Read(StreamSettings.model_validate(rest), wrong)
 
     def _settings(self, model: type[_Model], table: Any, path: Path) -> _Model | None:
         try:
@@ -220,6 +236,11 @@ class _Reader:
     def _tell(self, findings: Iterable[tuple[Path, str]]) -> None:
         for path, text in findings:
             self._problems.add(path, text)
+
+
+def _via(settings: BaseModel | None, table: Table) -> str | None:
+    via = getattr(settings, "via", table.get("via"))
+    return via if isinstance(via, str) else None
 
 
 def _free_name(kind: str, taken: list[str]) -> str:

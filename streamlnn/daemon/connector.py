@@ -14,13 +14,15 @@ class Connector:
     """One `[[source]]` or `[[sink]]` table.
 
     In a `Config` both `type` and `settings` are there. While a configuration is being checked,
-    `type` is None for a kind that is not installed and `settings` is None for a wrong table.
+    `type` is None for a kind that is not installed and `settings` is None for a wrong table; `via`
+    is known all the same.
     """
 
     kind: str
     id: str
     type: Any
     settings: Any
+    via: str | None = None
 
     def make(self, context: Context) -> Any:
         """Return the source or sink itself, not connected yet."""

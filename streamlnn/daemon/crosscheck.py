@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from streamlnn.daemon.connector import Connector
 from streamlnn.daemon.lines import Path
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.topics import meet, template_problem
+from streamlnn.daemon.twins import twins
 from streamlnn.pipeline.settings import VARIABLE, StreamSettings
 
 Finding = tuple[Path, str]
-Streams = Sequence[tuple[int, StreamSettings]]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A `[[stream]]` table as far as it could be read: `wrong` are the keys that were left out."""
+
+    settings: StreamSettings
+    wrong: frozenset[str] = frozenset()
 
 
 def cross_check(
-    sources: Sequence[Connector], streams: Streams, sinks: Sequence[Connector]
+    sources: Sequence[Connector], streams: Sequence[Read], sinks: Sequence[Connector]
 ) -> Iterator[Finding]:
     """Yield every contradiction between the tables, with the path of the key to change.
 
-    `streams` are those whose own table is sound, each with its place in the file.
+    Sources, streams and sinks are all those in the file, in its order.
     """
     yield from _twice("source", sources)
     yield from _twice("sink", sinks)
     for index, sink in enumerate(sinks):
         yield from (((("sink", index, "via")), text) for text in _via(sink, sources))
-    for index, stream in streams:
-        yield from ((("stream", index, key), text) for key, text in _stream(stream, sources))
-    yield from _same_streams(streams)
+    for index, stream in enumerate(streams):
+        yield from ((("stream", index, key), text) for key, text in _about(stream, sources))
+    yield from _twins(streams, sources)
 
 
 def idle_sources(
     sources: Sequence[Connector], froms: Iterable[object], sinks: Sequence[Connector]
 ) -> Iterator[Finding]:
     """Yield the sources that no sink goes via and no stream reads; `froms` are those read."""
-    used = {*froms, *(getattr(sink.settings, "via", None) for sink in sinks)}
+    used = {*froms, *(sink.via for sink in sinks)}
     for index, source in enumerate(sources):
         if source.id not in used:
             text = f'nothing reads from {source.id!r}; add a [[stream]] with from = "{source.id}"'
@@ -54,7 +62,7 @@ def _twice(role: str, connectors: Sequence[Connector]) -> Iterator[Finding]:
 
 
 def _via(sink: Connector, sources: Sequence[Connector]) -> Iterator[str]:
-    via = getattr(sink.settings, "via", None)
+    via = sink.via
     brokers = [source.id for source in sources if source.has_topics]
     if not via or via in brokers:
         return
@@ -67,6 +75,12 @@ def _via(sink: Connector, sources: Sequence[Connector]) -> Iterator[str]:
 
 def _one_of(names: Sequence[str]) -> str:
     return f"; name one of {', '.join(names)}" if names else "; add an mqtt source, or give url"
+
+
+def _about(stream: Read, sources: Sequence[Connector]) -> Iterator[tuple[str, str]]:
+    for key, text in _stream(stream.settings, sources):
+        if key not in stream.wrong and not (key == "seasons" and "horizons" in stream.wrong):
+            yield key, text
 
 
 def _stream(stream: StreamSettings, sources: Sequence[Connector]) -> Iterator[tuple[str, str]]:
@@ -147,23 +161,12 @@ def _fields(stream: StreamSettings) -> Iterator[tuple[str, str]]:
             )
 
 
-def _same_streams(streams: Streams) -> Iterator[Finding]:
-    for (_, one), (index, other) in itertools.combinations(streams, 2):
-        if _shared_id(one, other):
-            yield (
-                ("stream", index, "id"),
-                f"another [[stream]] has the id {_id(other)!r} too, so one stream would be fed "
-                "twice; give each its own id",
-            )
-
-
-def _shared_id(one: StreamSettings, other: StreamSettings) -> bool:
-    if _id(one) != _id(other):
-        return False
-    if "{topic}" in _id(one):
-        return one.from_ == other.from_ and meet(one.filter or "#", other.filter or "#")
-    return one.from_ == other.from_ or bool(one.topic or other.topic)
-
-
-def _id(stream: StreamSettings) -> str:
-    return stream.id or ("{topic}" if stream.topic else "{stem}")
+def _twins(streams: Sequence[Read], sources: Sequence[Connector]) -> Iterator[Finding]:
+    named = {
+        index: stream.settings
+        for index, stream in enumerate(streams)
+        if not stream.wrong & {"from", "topic", "id"}
+    }
+    places = list(named)
+    for place, text in twins(list(named.values()), sources):
+        yield ("stream", places[place], "id"), text

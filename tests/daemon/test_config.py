@@ -34,6 +34,20 @@ topic = "sensors/{device}"
 id = "{device}"
 """
 WHOLE = BROKER + STREAM
+FOLDERS = """
+[[source]]
+kind = "tail"
+id = "north"
+paths = ["/north/*.csv"]
+[[source]]
+kind = "tail"
+id = "south"
+paths = ["/south/*.csv"]
+"""
+
+
+def stream(topic: str, id_: str, more: str = "") -> str:
+    return f'[[stream]]\ntopic = "{topic}"\nid = "{id_}"\n{more}\n'
 
 
 def problems(text: str) -> list[str]:
@@ -179,6 +193,10 @@ def test_the_sample_configuration_serves_others_once_it_has_a_token(
 
 NO_DURATION = "is not a duration: write a number and a unit (us, ms, s, m, min, h, d, w)"
 
+TWINS = (
+    "f.toml:{line}: stream.id: another [[stream]] has the id '{id}', so both can name one stream, "
+    "which would be fed twice; put into the id what tells them apart, as in '{apart}'"
+)
 FIELDS = ["a", *(f"f{number}" for number in range(32))]
 MISTAKES = {
     "a typo in a key": (
@@ -238,6 +256,11 @@ MISTAKES = {
         '[[source]]\nkind = "mqt"\n[[stream]]\ntopic = "a"',
         "f.toml:2: source.kind: unknown source kind 'mqt'; did you mean 'mqtt'? "
         "(installed: mqtt, replay, stdin, tail)",
+    ),
+    "an unknown format": (
+        BROKER + 'format = "cvs"' + STREAM,
+        "f.toml:6: source.format: unknown codec kind 'cvs'; did you mean 'csv'? "
+        "(installed: csv, json)",
     ),
     "no kind": (
         '[[source]]\nurl = "mqtt://localhost"\n[[stream]]\ntopic = "a"',
@@ -396,13 +419,38 @@ MISTAKES = {
     ),
     "one id in two tables": (
         WHOLE + '[[stream]]\ntopic = "actors/{device}"\nid = "{device}"',
-        "f.toml:12: stream.id: another [[stream]] has the id '{device}' too, so one stream would "
-        "be fed twice; give each its own id",
+        TWINS.format(line=12, id="{device}", apart="other-{device}"),
     ),
     "one topic in two tables": (
         BROKER + '[[stream]]\ntopic = "sensors/#"\n[[stream]]\ntopic = "sensors/{device}"',
-        "f.toml:8: stream.id: another [[stream]] has the id '{topic}' too, so one stream would "
-        "be fed twice; give each its own id",
+        TWINS.format(line=8, id="{topic}", apart="other-{topic}"),
+    ),
+    "one id in two tables but for the variable's name": (
+        BROKER + stream("s/{a}/x", "{a}") + stream("t/{b}/x", "{b}"),
+        TWINS.format(line=12, id="{a}", apart="other-{b}"),
+    ),
+    "one id of the topics of two brokers": (
+        BROKER
+        + BROKER.replace("plant", "office")
+        + stream("s/{a}", "{a}", 'from = "plant"')
+        + stream("s/{a}", "{a}", 'from = "office"'),
+        TWINS.format(line=17, id="{a}", apart="office-{a}"),
+    ),
+    "one topic of two brokers": (
+        BROKER
+        + BROKER.replace("plant", "office")
+        + '[[stream]]\ntopic = "s/{a}"\nfrom = "plant"\n'
+        + '[[stream]]\ntopic = "s/#"\nfrom = "office"\n',
+        TWINS.format(line=14, id="{topic}", apart="office-{topic}"),
+    ),
+    "files of one name in two folders": (
+        FOLDERS + '[[stream]]\nfrom = "north"\n[[stream]]\nfrom = "south"\n',
+        TWINS.format(line=12, id="{stem}", apart="south-{stem}"),
+    ),
+    "columns of two folders": (
+        FOLDERS + '[[stream]]\nfrom = "north"\nid = "{pump}"\n'
+        '[[stream]]\nfrom = "south"\nid = "{device}"\n',
+        TWINS.format(line=15, id="{pump}", apart="south-{device}"),
     ),
     "a topic that the source does not hear": (
         BROKER + 'topics = ["actors/#"]' + STREAM,
@@ -480,11 +528,51 @@ listen = 8642
         "f.toml:6: source.url",
         "f.toml:7: source.qos",
         "f.toml:9: source.kind",
+        "f.toml:13: stream.id",
         "f.toml:14: stream.level",
         "f.toml:16: stream.from",
         "f.toml:18: sink.path",
         "f.toml:21: http.listen",
     ]
+
+
+def test_a_wrong_key_does_not_hide_what_is_wrong_with_the_others():
+    """Only what the wrong key itself decides has to wait until it is put right."""
+    text = (
+        BROKER
+        + stream("a/{b}/{b}", "x", 'from = "plnt"\nhorizons = [3, 1]\nseasons = ["1d"]')
+        + stream("a/{b}", "{b}", "nonsense = 1\nfields = { t = 't' }\ntargets = ['u']")
+        + stream("c/{d}", "{d}", "level = 2")
+        + '[[sink]]\nkind = "mqtt"\nvia = "plnt"\nqos = 7\n'
+    )
+    assert [problem.split(": ")[1] for problem in problems(text)] == [
+        "stream.topic",
+        "stream.from",
+        "stream.horizons",
+        "stream.nonsense",
+        "stream.targets",
+        "stream.id",
+        "stream.level",
+        "sink.via",
+        "sink.qos",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BROKER + stream("s/{a}", "s-{a}") + stream("t/{a}", "t-{a}"),
+        BROKER + stream("s/{a}", "{a}") + stream("t/{a}/{b}", "{a}/{b}"),
+        BROKER + '[[stream]]\ntopic = "s/{a}"\n[[stream]]\ntopic = "t/{a}"\n',
+        FOLDERS + '[[stream]]\nfrom = "north"\nid = "{path}"\n'
+        '[[stream]]\nfrom = "south"\nid = "{path}"\n',
+        FOLDERS.replace("north/*", "a/pump*").replace("south/*", "a/fan*")
+        + '[[stream]]\nfrom = "north"\n[[stream]]\nfrom = "south"\n',
+        FOLDERS + '[[stream]]\nfrom = "north"\n[[stream]]\nfrom = "south"\nid = "s-{stem}"\n',
+    ],
+)
+def test_tables_whose_ids_cannot_be_the_same_are_let_be(text: str):
+    assert len(loads(text).streams) == 2
 
 
 def test_no_message_shows_a_secret(monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,88 @@
+"""Two `[[stream]]` tables whose ids can name one stream, which would then be fed twice."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+
+from streamlnn.daemon.connector import Connector
+from streamlnn.daemon.topics import meet
+from streamlnn.pipeline.settings import VARIABLE, StreamSettings
+from streamlnn.pipeline.streams import stem
+
+_ORIGINS = ("topic", "path", "stem")
+_ONE_LETTER = re.compile(r"\[[^]]+\]")
+
+
+def twins(
+    streams: Sequence[StreamSettings], sources: Sequence[Connector]
+) -> Iterator[tuple[int, str]]:
+    """Yield the place of each stream that may be one with an earlier one, and the way out."""
+    for (_, one), (place, other) in itertools.combinations(enumerate(streams), 2):
+        if _shape(one) == _shape(other) and _same_origins(one, other, sources):
+            apart = other.from_ if other.from_ != one.from_ else "other"
+            yield (
+                place,
+                f"another [[stream]] has the id {_id(one)!r}, so both can name one stream, which "
+                "would be fed twice; put into the id what tells them apart, as in "
+                f"'{apart}-{_id(other)}'",
+            )
+
+
+def globs_meet(one: str, other: str) -> bool:
+    """Tell whether any text matches both patterns of `*`, `?` and `[abc]`.
+
+    >>> globs_meet("pump*", "*7"), globs_meet("pump*", "fan*")
+    (True, False)
+    """
+    todo, seen = [(_ONE_LETTER.sub("?", one), _ONE_LETTER.sub("?", other))], set()
+    while todo:
+        pair = todo.pop()
+        if not "".join(pair).strip("*"):
+            return True
+        if pair not in seen:
+            seen.add(pair)
+            todo += _shorter(*pair)
+    return False
+
+
+def _shorter(one: str, other: str) -> Iterator[tuple[str, str]]:
+    if one.startswith("*") or other.startswith("*"):
+        # A star ends here, or takes one letter more of the other.
+        yield (one[1:], other) if one.startswith("*") else (one, other[1:])
+        if one and other:
+            yield (one, other[1:]) if one.startswith("*") else (one[1:], other)
+    elif one and other and (one[0] == other[0] or "?" in (one[0], other[0])):
+        yield one[1:], other[1:]
+
+
+def _id(stream: StreamSettings) -> str:
+    return stream.id or ("{topic}" if stream.topic else "{stem}")
+
+
+def _shape(stream: StreamSettings) -> str:
+    """Return the id with its variables unnamed, but for those that stand for the origin."""
+    return VARIABLE.sub(lambda name: name[0] if _is_origin(name[1], stream) else "{}", _id(stream))
+
+
+def _is_origin(name: str, stream: StreamSettings) -> bool:
+    return name in _ORIGINS and name not in stream.names
+
+
+def _same_origins(one: StreamSettings, other: StreamSettings, sources: Sequence[Connector]) -> bool:
+    """Tell whether what the ids say of where the messages come from can be the same for both."""
+    named = [name for name in VARIABLE.findall(_id(one)) if _is_origin(name, one)]
+    if one.topic or other.topic:
+        return "topic" not in named or meet(one.filter or "#", other.filter or "#")
+    if one.from_ == other.from_ or not named:
+        return True
+    pairs = list(itertools.product(_files(one, sources), _files(other, sources)))
+    if "path" in named:
+        return any(globs_meet(*pair) for pair in pairs)
+    return any(globs_meet(stem(mine), stem(its)) for mine, its in pairs)
+
+
+def _files(stream: StreamSettings, sources: Sequence[Connector]) -> list[str]:
+    settings = next((source.settings for source in sources if source.id == stream.from_), None)
+    return [str(path) for path in getattr(settings, "paths", ())]
