@@ -72,7 +72,7 @@ def test_expect_notices_what_is_missing_and_what_is_too_much(
 
 def test_only_the_records_of_a_time_range_are_replayed(recording: Path) -> None:
     done = streamlnn(
-        "replay", recording, "--from", "2023-11-14T22:20:00Z", "--to", "2023-11-14T22:30:00Z"
+        "replay", recording, "--from", "2023-11-14T22:20:00Z", "--to", "2023-11-14T22:29:20Z"
     )
     times = [json.loads(line)["time"] for line in done.stdout.splitlines()]
     assert times[0] == "2023-11-14T22:20:20Z"
