@@ -76,7 +76,7 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     experts = kernels.FIRST_OWN + len(OWN_READOUTS) + len(settings.seasons)
     return {
         "counts": np.zeros(kernels.COUNTS, np.int64),
-        "clock": np.array([np.nan, every, every, np.nan]),
+        "clock": np.array([np.nan, every, every, np.nan, every]),
         "gaps": np.zeros(32),
         "scores": np.zeros((T, H, kernels.SCORES)),
         "monitor": np.zeros((T, kernels.WATCHED)),

@@ -42,7 +42,7 @@ def events(state: State, time: float | None) -> list[Event]:
 def _arrival(state: State, time: float | None) -> list[Event]:
     """Return what was odd about the newest time: it is over when it is known."""
     arrival = state.counts[kernels.ARRIVAL]
-    if arrival == kernels.REGULAR:
+    if arrival not in (kernels.AFTER_GAP, kernels.CLOCK_SET_BACK):
         return []
     seq, before = int(state.counts[kernels.SEQ]) - 1, float(state.clock[kernels.BEFORE])
     assert time is not None

@@ -141,6 +141,43 @@ def test_a_gap_is_told_and_nothing_is_learned_from_its_bridge() -> None:
     assert "4901 s" in gap.text
 
 
+@pytest.mark.parametrize(("silence", "gaps", "taught"), [(2.9, 0, 108), (4.0, 1, 106)])
+def test_a_silence_of_over_three_usual_steps_is_a_gap(
+    silence: float, gaps: int, taught: int
+) -> None:
+    """One of 2.9 is not, and the targets inside it teach; one of 4 is, and they do not."""
+    times = np.concatenate([np.arange(100.0), 99.0 + silence + np.arange(10.0)])
+    for settings in ({}, {"every": 1.0}):
+        model = Forecaster(["1.5s"], **settings)
+        events = [e.type for t in times for e in model.step(t, t).events]
+        assert events == ["gap"] * gaps
+        assert model._state.scores[0, 0, kernels.SCORED] == taught
+
+
+def late_packets(n: int) -> np.ndarray:
+    """Times of packets that come every 600 s, and one in twelve after 2,000 s."""
+    late = np.random.default_rng(0).random(n) < 1.0 / 12.0
+    return np.cumsum(np.where(late, 2000.0, 600.0))
+
+
+def test_on_an_irregular_stream_only_an_unusual_silence_is_a_gap() -> None:
+    """What happens every twelfth time is soon no news; ten usual steps still are."""
+    times = late_packets(3000)
+    times[2500:] += 6000.0
+    model = Forecaster([1])
+    told = [k for k, t in enumerate(times) for e in model.step(t, 0.0).events if e.type == "gap"]
+    assert len([k for k in told if k < 2500]) <= 20
+    assert [k for k in told if k > 400] == [2500]
+
+
+def test_a_given_cadence_decides_what_a_gap_is() -> None:
+    """With every = 600 s each silence of 2,000 s is told, however often it comes."""
+    times = late_packets(1000)
+    model = Forecaster([1], every=600.0)
+    told = [k for k, t in enumerate(times) for e in model.step(t, 0.0).events if e.type == "gap"]
+    assert told == [k + 1 for k in np.flatnonzero(np.diff(times) > 1800.0)]
+
+
 def test_32_fields_are_forecast_together() -> None:
     """A wide stream stays finite and its waves are learned."""
     random = np.random.default_rng(0)
