@@ -88,6 +88,14 @@ def test_a_change_of_level_is_an_anomaly_first_and_the_new_normal_later() -> Non
     assert anomalies[1][0] <= 2500 + 130
 
 
+def test_an_anomaly_is_over_after_128_records_even_if_it_goes_on() -> None:
+    """Spikes that grow, one in six records, never let the errors be usual for eight."""
+    y = noisy_wave(2800)
+    y[2500::6] += 2.0 * 1.2 ** np.arange(50)
+    (at, start), (later, end), *_ = [(k, e) for k, e in told(y) if e.type == "anomaly"]
+    assert (at, start.phase, later, end.phase) == (2500, "start", 2628, "end")
+
+
 def test_more_noise_is_drift_until_it_is_usual() -> None:
     """Noise that becomes four times as strong is told within 200 records, and ends."""
     y = noisy_wave(8000)
