@@ -10,6 +10,8 @@ This is online conformal prediction in the manner of Gibbs & Candes (2021), on a
 while log q stays within a range B, the long-run coverage is off by at most (B / rate + h) / T,
 whatever the data do. It needs no window, cannot become infinite, and works with labels that come
 h records late, where adaptive methods with one rate either lag or swing.
+
+The compiled part is the section "intervals" of kernels.py.
 """
 
 from __future__ import annotations

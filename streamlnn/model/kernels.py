@@ -75,8 +75,7 @@ SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL, NEWS, STATUS = range(COUNTS)
 
 # State.clock, float64: coordinates are seconds, or record numbers for a stream by sample; LONG is
 # the 99 % quantile of the elapsed times
-CLOCK = 5
-LAST, CADENCE, FIXED_CADENCE, BEFORE, LONG = range(CLOCK)
+LAST, CADENCE, FIXED_CADENCE, BEFORE, LONG = range(5)
 
 # counts[ARRIVAL]: what was odd about the time of the newest record
 REGULAR, AFTER_SILENCE, AFTER_GAP, CLOCK_SET_BACK = range(4)

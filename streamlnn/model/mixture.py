@@ -13,6 +13,9 @@ there is one mixture for each of three memories, and the same rule mixes those
 (`kernels.MEMORIES`, `kernels.TOP_MEMORY`). Losses come when targets come: h records late for
 horizon h, which costs a constant only (Joulani et al. 2013). Errors are told in scales and cut off
 at eight times the usual change over that horizon, so that one wild value decides nothing.
+
+The compiled part is the section "mixture" of kernels.py; the experts' answers are asked for in its
+section "forecasting", and the seasonal ones found in "seasons".
 """
 
 from __future__ import annotations

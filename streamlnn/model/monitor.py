@@ -10,10 +10,12 @@ scales, and keeps a few plain numbers per target (`kernels.State.monitor`):
   errors have been usual for 8 records, or after 128: a change of level becomes the new normal;
   64 records of rest follow;
 - drift starts when the mean error of the latest 64 or so is twice the usual one and 6 standard
-  errors above it, and ends when the two have met again.
+  errors above it, and ends when the two have met again, or after 2,000 records.
 
-Nothing starts while the model is warming or across a gap. The monitor only tells: what it says
-changes nothing in the model, because resetting at detected drift made forecasts worse.
+Nothing starts while the model is warming or after a silence of over three usual steps. The monitor
+only tells: what it says changes nothing in the model, because resetting at detected drift made
+forecasts worse. The watching is compiled, in the section "monitor" of kernels.py; this file puts
+what it found into words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The linear map on top of the features: all that is learned, by recursive least squares."""
+"""The linear map on top of the features: all that is learned, by recursive least squares.
+
+The compiled part is the section "readout" of kernels.py. The forecaster calls that directly, on
+its own arrays; `Readout` is the same code with a face, for researchers and tests.
+"""
 
 from __future__ import annotations
 

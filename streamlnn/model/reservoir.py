@@ -1,4 +1,9 @@
-"""The fixed random units: a recurrent reservoir that keeps time, and units on a window of lags."""
+"""The fixed random units: a recurrent reservoir that keeps time, and units on a window of lags.
+
+Here the units are drawn; the compiled part, what they make of a record, is the section "features"
+of kernels.py. The forecaster takes the drawn arrays and steps them in there; `Reservoir.step` is
+the same code with a face, for researchers and tests.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Running location and scale of every field; increments.
 
 A model that is to need no tuning must not care about units. For each field, from the values as
-they come, in float64 (`kernels.update_scale`):
+they come, in float64 (compiled: the section "scaling" of kernels.py, `update_scale`):
 
 - `MEAN` and `SPREAD`, running mean and standard deviation: they make the level (y - mean) / spread,
   within +-5, that the reservoir hears;
