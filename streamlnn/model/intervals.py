@@ -39,8 +39,9 @@ def rescaled(state: State, alpha: float) -> State:
     """Return the state with its trackers where they would be, had it always had this `alpha`.
 
     As if errors were normal. That is near enough: from a level of 0.9 to 0.5 the next 100 bands
-    hold 0.46 to 0.58 of values that are normal, heavy-tailed or a walk, and 0.50 to 0.52 after 200
-    records; left to themselves the trackers start at 0.8 and need 400 records to come near 0.55.
+    hold 0.46 to 0.58 of normal or heavy-tailed noise and about 0.4 of a random walk, and 0.48 to
+    0.54 after 200 records; left to themselves the trackers start at 0.8 and are at 0.53 to 0.61
+    after 200 to 400.
     The widths that wait for their values move too, or the trackers would learn from bands of the
     old level; what was issued is still scored as it was issued.
     """
