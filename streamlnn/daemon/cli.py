@@ -249,8 +249,9 @@ def evaluate(
 ) -> int:
     """Score the forecasts of a recording beside simple ones.
 
-    Each forecast is scored before its target is learned from. With --config, its horizons hold
-    unless --horizons is given.
+    Each forecast is scored before its target is learned from. With --config, its horizons,
+    seasons and level hold unless given here, and its [model]. Exits with 69 if the recording has
+    no such column.
     """
     loaded = load_config(config, live=False) if config else None
     set_up_logs(loaded)

@@ -7,9 +7,10 @@ same cells, those where the target is known and every method has an answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,16 @@ Array = NDArray[Any]
 Bands = tuple[Array, Array, Array]
 """yhat, yhat_lower and yhat_upper of one target, each (n, horizons)."""
 
+_ROOM = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """The scores of one target of one stream at one horizon `h`, over `n` cells.
 
     `mase` is our mean absolute error over that of persistence at the same horizon; `coverage` is
-    the share of values inside the band and `width` the band's mean width, in the target's unit.
-    What does not apply is NaN.
+    the share of values inside the band, which is to hold `level` of them, and `width` the band's
+    mean width, in the target's unit. What does not apply is NaN.
     """
 
     stream: str
@@ -47,6 +50,7 @@ class Row:
     mae_persistence: float
     mae_seasonal: float
     mae_ar: float
+    level: float = 0.9
 
 
 def evaluate(
@@ -58,23 +62,28 @@ def evaluate(
     horizons: Sequence[int] = (1, 12, 48),
     targets: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
-    season: int | None = None,
+    seasons: Sequence[int] = (),
+    level: float = 0.9,
+    model: Mapping[str, Any] = MappingProxyType({}),
     skip: int = 500,
 ) -> list[Row]:
     """Score our forecaster and the simple methods on one recorded stream.
 
     `times` (n,) are seconds or None; `values` (n, fields), NaN where missing, with `names` for
     the fields. Without `targets` all fields are forecast together, from one another; each of
-    `targets` is forecast from itself, and from the fields named in `inputs`. `season`, in samples,
-    is told to our forecaster and to the seasonal naive method, which says what persistence says
-    until it has seen a season. Raises `ValueError` for a name that is no field, with the nearest.
+    `targets` is forecast from itself, and from the fields named in `inputs`. `seasons`, in samples,
+    are told to our forecaster, and the first of them to the seasonal naive method, which says what
+    persistence says until it has seen a season. `level` and `model` (`units`, `every`, ...) are
+    further arguments of `Forecaster`. Raises `ValueError` for a name that is no field, with the
+    nearest.
     """
-    lengths = sorted(set(horizons))
+    lengths, season = sorted(set(horizons)), next(iter(seasons), None)
+    told = {**model, "horizons": lengths, "seasons": list(seasons), "level": level}
     rows = []
-    for name, bands in _forecasts(times, values, list(names), lengths, targets, inputs, season):
+    for name, bands in _forecasts(times, values, list(names), targets, inputs, told):
         y = values[:, list(names).index(name)]
         rows += _rows(stream, name, y, lengths, bands, season, skip)
-    return rows
+    return [replace(row, level=level) for row in rows]
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -92,41 +101,47 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def print_table(rows: Sequence[Row], console: Console | None = None) -> None:
-    """Print the table of `rows` to stdout, or to `console`."""
-    (console or Console()).print(table(rows))
+    """Print the table of `rows` to stdout, or to `console`.
+
+    In a box where a terminal has the room for it, else as plain columns. No figure is ever cut.
+    """
+    console, made = console or Console(), table(rows)
+    if not console.is_terminal or _width(console, made) > console.width:
+        made.box, made.pad_edge, made.title_justify = None, False, "left"
+        console.width = _width(console, made)
+    console.print(made)
+
+
+def _width(console: Console, made: Table) -> int:
+    """Return the columns that the table takes where there is room for it."""
+    return console.measure(made, options=console.options.update(max_width=_ROOM)).maximum
 
 
 def _forecasts(
     times: Array | None,
     values: Array,
     names: list[str],
-    horizons: list[int],
     targets: Sequence[str] | None,
     inputs: Sequence[str] | None,
-    season: int | None,
+    told: Mapping[str, Any],
 ) -> list[tuple[str, Bands]]:
     """Return every target's name with our forecasts of it."""
     if targets is None:
-        bands = _replayed(times, values, horizons, None, season)
+        bands = _replayed(times, values, None, told)
         return [(name, _of_target(bands, k)) for k, name in enumerate(names)]
     found = []
     for name in targets:
         others = [other for other in inputs or () if other != name]
         columns = [_index(names, column) for column in (name, *others)]
-        bands = _replayed(times, values[:, columns], horizons, [0], season)
+        bands = _replayed(times, values[:, columns], [0], told)
         found.append((name, _of_target(bands, 0)))
     return found
 
 
 def _replayed(
-    times: Array | None,
-    values: Array,
-    horizons: list[int],
-    targets: list[int] | None,
-    season: int | None,
+    times: Array | None, values: Array, targets: list[int] | None, told: Mapping[str, Any]
 ) -> Bands:
-    seasons = [] if season is None else [season]
-    model = Forecaster(horizons, fields=values.shape[1], targets=targets, seasons=seasons)
+    model = Forecaster(**told, fields=values.shape[1], targets=targets)
     replay = model.replay(times, values)
     return replay.yhat, replay.yhat_lower, replay.yhat_upper
 
@@ -204,7 +219,8 @@ def _cells(row: Row) -> list[Text]:
     errors = [row.mae, row.mae_persistence, row.mae_seasonal, row.mae_ar]
     best = min((e for e in errors if e == e), default=float("nan"))
     marked = [Text(f"{_number(e)} *", "bold green") if e == best else _text(e) for e in errors]
-    rest = [_text(row.rmse), _text(row.mase), Text(f"{row.coverage:.1%}"), _text(row.width)]
+    held = Text(f"{row.coverage:.1%} of {100 * row.level:.4g}%")
+    rest = [_text(row.rmse), _text(row.mase), held, _text(row.width)]
     names = [Text(row.stream), Text(row.target), Text(str(row.h)), Text(str(row.n))]
     return [*names, *marked, *rest]
 

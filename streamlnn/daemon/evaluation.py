@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,27 @@ import click
 import numpy as np
 
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.durations import in_samples, interval
 from streamlnn.daemon.evaluate import Row, evaluate, print_table
+from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.errors import ConfigError, DecodeError, EndOfSource, InputUnavailable
 from streamlnn.model.records import NANOSECONDS, Vector
+from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.settings import StreamSettings, TimeSettings
 from streamlnn.pipeline.streams import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line asks for, and the model; what is empty is as configured."""
+
+    horizons: Sequence[int]
+    target: Sequence[str]
+    inputs: Sequence[str]
+    season: int | None
+    skip: int
+    model: ModelSettings
 
 
 def eval_file(
@@ -36,13 +53,21 @@ def eval_file(
 ) -> int:
     """Score every stream of a recording and print the table; return the exit code.
 
-    Horizons and the season count samples; without horizons those of the configuration hold.
-    Targets with an index below `skip` are not scored.
-    Raises `InputUnavailable` when there is nothing to score.
+    Horizons and the season count samples; without them those of the configuration hold, durations
+    as so many of the recording's median intervals. Targets with an index below `skip` are not
+    scored. Raises `InputUnavailable` when there is nothing to score, or no column of a given name,
+    and `ConfigError` for durations where the recording has no clock.
     """
+    model = config.model if config else ModelSettings()
+    asked = _Asked(horizons, target, inputs, season, skip, model)
     rows: list[Row] = []
     for name, readings in _readings(file, config, [*inputs, *target], time, format).items():
-        rows += _score(name, readings, horizons, target, inputs, season, skip)
+        absent = _absent(readings, asked)
+        if absent:
+            names = readings[0].layout.names
+            known = names if config else _columns(file, name, format)
+            raise InputUnavailable(_no_column(file, name, absent, known))
+        rows += _score(name, readings, asked)
     if not rows:
         raise InputUnavailable(
             f"{file}: no stream has more than {skip} records to score; give a longer recording, "
@@ -55,46 +80,89 @@ def eval_file(
     return 0
 
 
-def _score(
-    name: str,
-    readings: list[Reading],
-    horizons: Sequence[int],
-    target: Sequence[str],
-    inputs: Sequence[str],
-    season: int | None,
-    skip: int,
-) -> list[Row]:
-    settings = readings[0].settings
-    horizons = list(horizons or _in_samples(settings))
-    if len(readings) <= skip + max(horizons):
+def _score(name: str, readings: list[Reading], asked: _Asked) -> list[Row]:
+    settings, times = readings[0].settings, _times(readings)
+    names = list(readings[0].layout.names)
+    horizons = list(asked.horizons) or _in_samples("horizons", settings.horizons, name, times)
+    if len(readings) <= asked.skip + max(horizons):
         return []
-    rows: list[Row] = evaluate(
-        _times(readings),
+    return evaluate(
+        times,
         np.stack([reading.values for reading in readings]),
-        list(readings[0].layout.names),
+        names,
         stream=name,
         horizons=horizons,
-        targets=list(target) or settings.targets,
-        inputs=list(inputs) or (None if target else list(readings[0].layout.names)),
-        season=season,
-        skip=skip,
+        targets=list(asked.target) or settings.targets,
+        inputs=list(asked.inputs) or (None if asked.target else names),
+        seasons=[asked.season] if asked.season else _seasons(settings, name, times),
+        level=settings.level,
+        model={**asked.model.model_dump(), "every": settings.every},
+        skip=asked.skip,
     )
-    return rows
 
 
-def _in_samples(settings: StreamSettings) -> list[int]:
-    horizons = [horizon for horizon in settings.horizons if isinstance(horizon, int)]
-    if not horizons:
+def _seasons(settings: StreamSettings, name: str, times: Vector | None) -> list[int]:
+    if not settings.seasons:
+        return []
+    return _in_samples("season", settings.seasons, name, times, least=2)
+
+
+def _in_samples(
+    key: str, lengths: Sequence[int | str], stream: str, times: Vector | None, least: int = 1
+) -> list[int]:
+    every = interval(times)
+    found = in_samples(lengths, every, least=least)
+    if not found:
         raise ConfigError(
-            ["eval scores horizons in samples, and the configuration has durations: add --horizons"]
+            [
+                f"eval counts in samples, and the recording tells no usual interval for {stream!r} "
+                f"by which {key} {_listed(lengths)} could be counted: add --{key}"
+            ]
         )
-    return horizons
+    if list(lengths) != found:
+        said = f"{stream}: {key} {_listed(lengths)} as {_listed(found)} samples, one in {every:g} s"
+        click.echo(said, err=True)
+    return found
+
+
+def _listed(lengths: Sequence[int | str]) -> str:
+    return ", ".join(map(str, lengths))
 
 
 def _times(readings: list[Reading]) -> Vector | None:
     if any(reading.time is None for reading in readings):
         return None
     return np.array([reading.time for reading in readings]) / NANOSECONDS
+
+
+def _absent(readings: list[Reading], asked: _Asked) -> str | None:
+    """Return the first of the columns asked for that no record of the stream has a number in."""
+    names = readings[0].layout.names
+    wanted = [*(asked.target or readings[0].settings.targets or ()), *asked.inputs]
+    return next((one for one in wanted if one not in names or _is_empty(readings, one)), None)
+
+
+def _is_empty(readings: list[Reading], name: str) -> bool:
+    at = readings[0].layout.names.index(name)
+    return all(math.isnan(reading.values[at]) for reading in readings)
+
+
+def _columns(file: Path, stream: str, form: str) -> Sequence[str]:
+    """Return the names of all numbers in the first record of a stream."""
+    source = open_recording(file, form=form)
+    streams = read_streams(None, source)
+    for message in _messages(source):
+        with suppress(DecodeError):
+            for reading in streams.read(message):
+                if reading.stream == stream:
+                    return reading.layout.names
+    return ()
+
+
+def _no_column(file: Path, stream: str, name: str, known: Sequence[str]) -> str:
+    has = [one for one in known if one != name]
+    hint = nearest(name, has) or f"; it has {', '.join(has)}"
+    return f"{file}: the stream {stream!r} has no number in a column {name!r}{hint}"
 
 
 def _readings(

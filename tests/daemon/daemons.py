@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -61,7 +60,6 @@ def streamlnn(*arguments: object, stdin: bytes | None = None) -> subprocess.Comp
         capture_output=True,
         timeout=100,
         input=stdin,
-        env={**os.environ, "COLUMNS": "200"},
     )
 
 

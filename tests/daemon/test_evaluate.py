@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ def test_every_column_is_a_count_over_the_same_cells() -> None:
     values = two_fields()[:, 1:]
     values[::7] = np.nan
     values[0] = 0.0
-    row = evaluate(None, values, ["y"], stream="s", horizons=[12], season=20)[0]
+    row = evaluate(None, values, ["y"], stream="s", horizons=[12], seasons=[20])[0]
     made = Forecaster([12], seasons=[20]).replay(None, values)
     y = values[500:, 0]
     cells = np.isfinite(y)
@@ -62,6 +64,20 @@ def test_a_target_is_forecast_from_itself_alone_unless_inputs_are_named() -> Non
     assert single[0].mae == alone
 
 
+def test_the_model_is_as_it_is_told_to_be() -> None:
+    """Level, seasons and the model's own arguments are those of the forecaster that is scored."""
+    values = two_fields()[:, 1:]
+    model = {"units": 20, "seed": 3, "dtype": "float64", "every": 2.0}
+    row = evaluate(
+        None, values, ["y"], stream="s", horizons=[1], seasons=[10, 31], level=0.5, model=model
+    )[0]
+    made = Forecaster([1], seasons=[10, 31], level=0.5, **model).replay(None, values)
+    y, yhat = values[500:, 0], made.yhat[499:-1, 0]
+    assert row.mae == pytest.approx(np.abs(y - yhat).mean())
+    assert (row.level, row.coverage) == (0.5, pytest.approx(0.5, abs=0.05))
+    assert row.mae_seasonal == pytest.approx(np.abs(y - values[490:-10, 0]).mean())
+
+
 def test_rows_come_by_target_and_rising_horizon() -> None:
     """One row for each target and horizon, whatever the order asked for."""
     rows = evaluate(None, two_fields(700), ["a", "b"], stream="s", horizons=[12, 1])
@@ -87,13 +103,37 @@ def test_the_table_marks_the_best_of_each_row_also_where_it_is_not_ours() -> Non
         Row("s", "y", 1, 9, 1.0, 1.5, 0.5, 0.9, 3.0, 2.0, float("nan"), 1.25),
         Row("s", "y", 12, 9, 4.0, 5.0, 2.0, 0.9, 3.0, 2.0, float("nan"), 3.0),
     ]
-    console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    print_table(rows, console)
-    lines = [line for line in console.export_text().splitlines() if "│ s " in line]
+    lines = [line for line in printed(rows, width=160).splitlines() if "│ s " in line]
     assert "1 *" in lines[0]
     assert "2 *" in lines[1]
-    assert "90.0%" in lines[0]
-    console.file.close()
+    assert "90.0% of 90%" in lines[0]
+
+
+def printed(rows: list[Row], **terminal: object) -> str:
+    console = Console(**{"file": io.StringIO(), "force_terminal": True, **terminal})
+    with console.capture() as captured:
+        print_table(rows, console)
+    return re.sub(r"\x1b\[[0-9;]*m", "", captured.get())
+
+
+@pytest.mark.parametrize("terminal", [{"width": 40}, {"width": 300, "force_terminal": False}])
+def test_no_figure_is_cut_where_there_is_no_terminal_or_a_narrow_one(
+    terminal: dict[str, object],
+) -> None:
+    """Then the table is plain columns, a line for each row, in full."""
+    figures = [0.12345, 1.5678e-7, 0.56789, 0.91234, 31234.0, 2.3456e8, float("nan"), 1.2345]
+    row = Row("a/stream/of/some/length", "a.target.of.some.length", 48, 100_000, *figures)
+    text = printed([row, row], **terminal)
+    assert "…" not in text
+    assert "│" not in text
+    lines = [line.split() for line in text.splitlines() if line.startswith("a/stream")]
+    assert lines == 2 * [
+        [
+            *(row.stream, row.target, "48", "100000"),
+            *("0.1235", "*", "2.346e+08", "-", "1.234"),
+            *("1.568e-07", "0.5679", "91.2%", "of", "90%", "3.123e+04"),
+        ]
+    ]
 
 
 def test_persistence_and_seasonal_naive_hold_what_was_last_known() -> None:
