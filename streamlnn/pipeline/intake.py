@@ -21,6 +21,7 @@ from streamlnn.pipeline.streams import Reading, StreamMap
 log = logging.getLogger("streamlnn.intake")
 
 MOST_TROUBLES_TOLD = 1_000
+REASON_LETTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,13 @@ class Intake:
     def admit(self, source: str, streams: StreamMap, message: Message) -> list[Accepted]:
         """Journal what the message says and return it; the caller holds the transaction."""
         try:
-            readings = streams.read(message)
+            told = streams.read_each(message)
         except DecodeError as error:
             self._bury(source, message, error)
             return []
-        if not readings:
+        if not told:
             self._observer.count("dropped_total", source=source, reason="no_stream_or_number")
-        accepted = [self._accept(source, reading, message) for reading in readings]
+        accepted = [self._accept(source, one, message) for one in told]
         return [item for item in accepted if item is not None]
 
     def settle(self) -> None:
@@ -64,9 +65,15 @@ class Intake:
             self._journal.save_stream(row)
         self._touched = {}
 
-    def _accept(self, source: str, reading: Reading, message: Message) -> Accepted | None:
+    def _accept(
+        self, source: str, reading: Reading | DecodeError, message: Message
+    ) -> Accepted | None:
+        if isinstance(reading, DecodeError):
+            self._bury(source, message, reading)
+            return None
         try:
             _check_clock(reading)
+            _check_names(reading)
             live = self._live(reading)
             _check_owner(live.row, reading)
         except DecodeError as error:
@@ -109,13 +116,13 @@ class Intake:
         return live
 
     def _bury(self, source: str, message: Message, error: DecodeError) -> None:
-        self._journal.bury(source, message, error.reason)
+        self._journal.bury(source, message, error.reason[:REASON_LETTERS])
         self._observer.count("dead_letters_total", source=source)
         key = (source, message.origin)
         if key not in self._told and len(self._told) < MOST_TROUBLES_TOLD:
             self._told.add(key)
             log.warning(
-                "source %r, %s: %s; kept as a dead letter, further ones are only counted",
+                "source %r, %.200s: %.1000s; kept as a dead letter, further ones are only counted",
                 source,
                 message.origin,
                 error,
@@ -130,11 +137,33 @@ def _check_clock(reading: Reading) -> None:
         )
 
 
+def _check_names(reading: Reading) -> None:
+    """Refuse targets and limits that a table without fields named before anybody knew better."""
+    fields = reading.layout.names
+    targets = reading.settings.targets or fields
+    for key, names, known in (
+        ("targets", targets, fields),
+        ("limits", reading.settings.limits, targets),
+    ):
+        for name in names:
+            if name not in known:
+                raise DecodeError(
+                    f"stream {reading.stream!r} has no {name!r} for its {key} (it has: "
+                    f"{', '.join(known)}): correct {key}, or name the fields in fields = {{ ... }}"
+                )
+
+
 def _check_owner(row: StreamRow, reading: Reading) -> None:
     if row.owner != reading.owner:
         raise DecodeError(
             f"stream {row.name!r} is fed by {row.owner!r} already and this is {reading.owner!r}: "
             "one stream has one topic; put what tells them apart into the stream's id"
+        )
+    if row.plan.layout != reading.layout:
+        raise DecodeError(
+            f"stream {row.name!r} has the fields {', '.join(row.plan.layout.names)} already and "
+            f"another [[stream]] table gives it {', '.join(reading.layout.names)}: put what tells "
+            "the tables apart into the id"
         )
 
 

@@ -77,6 +77,17 @@ class StreamMap:
 
         Raises `DecodeError` when the payload, its time or a named field cannot be read.
         """
+        told = self.read_each(message)
+        for one in told:
+            if isinstance(one, DecodeError):
+                raise one
+        return [one for one in told if isinstance(one, Reading)]
+
+    def read_each(self, message: Message) -> list[Reading | DecodeError]:
+        """Return, for each table that matches, its reading or why it has none.
+
+        Raises `DecodeError` when the payload cannot be read at all.
+        """
         matches = [
             (table, found)
             for table in self._tables
@@ -85,8 +96,8 @@ class StreamMap:
         if not matches:
             return []
         tree = self._codec.decode(message)
-        readings = [self._reading(table, found, tree, message) for table, found in matches]
-        return [reading for reading in readings if reading is not None]
+        told = [self._attempt(table, found, tree, message) for table, found in matches]
+        return [one for one in told if one is not None]
 
     def time_of(self, message: Message) -> int | None:
         """Return the time that the message tells, nanoseconds UTC, or None."""
@@ -96,17 +107,22 @@ class StreamMap:
             return message.received
         return readings[0].time if readings else message.received
 
+    def _attempt(
+        self, table: _Table, variables: dict[str, str], tree: Tree, message: Message
+    ) -> Reading | DecodeError | None:
+        try:
+            return self._reading(table, variables, tree, message)
+        except DecodeError as error:
+            return error
+
     def _reading(
         self, table: _Table, variables: dict[str, str], tree: Tree, message: Message
     ) -> Reading | None:
         stream = table.stream_id(variables, tree, message)
-        layout = table.layout or self.layouts.get(stream)
-        if layout is None:
-            layout = table.discover(stream, tree, message)
-            if not layout.names:
-                return None
-            self.layouts[stream] = layout
-        return Reading(
+        layout = table.layout or self._layout(table, stream, tree, message)
+        if not layout.names:
+            return None
+        reading = Reading(
             stream,
             message.origin if table.settings.topic else "",
             table.time(layout, tree, message),
@@ -115,6 +131,15 @@ class StreamMap:
             _values(layout, tree, message),
             table.settings,
         )
+        # Not before here: a message that cannot be read decides nothing for those after it.
+        self.layouts[stream] = layout
+        return reading
+
+    def _layout(self, table: _Table, stream: str, tree: Tree, message: Message) -> Layout:
+        known = self.layouts.get(stream)
+        if known is not None and table.agrees(known):
+            return known
+        return table.discover(stream, tree, message)
 
 
 class _Table:
@@ -141,6 +166,11 @@ class _Table:
         found = self._pattern.fullmatch(origin)
         return found.groupdict() if found else None
 
+    def agrees(self, layout: Layout) -> bool:
+        """Tell whether a layout of an earlier run has its time where the table has it now."""
+        time = self.settings.time
+        return self._usual_times or layout.time_path == (time.path if time else None)
+
     def stream_id(self, variables: dict[str, str], tree: Tree, message: Message) -> str:
         def value(name: re.Match[str]) -> str:
             return _variable(name[1], variables, tree, message)
@@ -158,8 +188,8 @@ class _Table:
         found = [path for path in paths if path != time_path]
         if len(found) > MAX_FIELDS:
             log.warning(
-                "stream %r: took the first %d numbers of %d; left out: %s; name what you want in "
-                "fields = { ... }",
+                "stream %r: took the first %d numbers of %d; left out: %.500s; name what you want "
+                "in fields = { ... }",
                 stream,
                 MAX_FIELDS,
                 len(found),

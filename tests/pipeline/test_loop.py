@@ -222,3 +222,57 @@ def test_a_journal_on_disk_is_synced_at_every_commit(tmp_path: Path) -> None:
     (kind,) = store._db.execute("PRAGMA journal_mode").fetchone()
     store.close()
     assert (mode, kind) == (2, "wal"), "2 is FULL"
+
+
+def test_two_tables_that_give_one_stream_different_fields_do_not_meet(tmp_path: Path) -> None:
+    """The second is told to go by another id; the daemon goes on, and starts again."""
+    both = [
+        StreamSettings(**{**TABLE, "id": "x", "fields": {"v": "v"}}),
+        StreamSettings(**{**TABLE, "id": "x", "fields": {"v": "v", "t": "t"}}),
+    ]
+    for part in ([message(1), message(2)], [message(3)]):
+        Pipeline(
+            Journal(tmp_path),
+            [(ScriptedSource(part, id=f"part{part[0].received}"), StreamMap(both, JsonCodec()))],
+            [sink := CollectingSink()],
+            Nobody(),
+            instance="i",
+            model=ModelSettings(units=8),
+        ).run()
+        assert [list(told["targets"]) for told in forecasts(sink)] == [["v"]] * len(part)
+    kept = Journal(tmp_path)
+    assert "put what tells the tables apart into the id" in str(kept.dead_letters()[0]["reason"])
+    kept.close()
+
+
+def test_a_time_that_is_configured_later_is_used_from_then_on(tmp_path: Path) -> None:
+    run([message(5_000)], {"time": None}, tmp_path)
+    sink, _ = run([message(5_000), message(1_000_000)], TABLE, tmp_path)
+    assert [(told["epoch"], told["time"]) for told in forecasts(sink)] == [
+        (1, "1970-01-12T13:46:40Z")
+    ]
+
+
+def test_one_bad_field_of_one_table_does_not_spoil_the_other_table(tmp_path: Path) -> None:
+    tables = [
+        StreamSettings(**{**TABLE, "id": "good", "fields": {"v": "v"}}),
+        StreamSettings(**{**TABLE, "id": "bad", "fields": {"w": "nowhere"}}),
+    ]
+    sink = CollectingSink()
+    Pipeline(
+        Journal(tmp_path),
+        [(ScriptedSource([message(1)]), StreamMap(tables, JsonCodec()))],
+        [sink],
+        Nobody(),
+        instance="i",
+        model=ModelSettings(units=8),
+    ).run()
+    assert [told["stream"] for told in forecasts(sink)] == ["good"]
+
+
+def test_targets_that_the_first_message_does_not_have_are_told(tmp_path: Path) -> None:
+    run([message(1)], {"targets": ["temp"]}, tmp_path)
+    kept = Journal(tmp_path)
+    [letter] = kept.dead_letters()
+    kept.close()
+    assert "has no 'temp' for its targets (it has: v)" in str(letter["reason"])
