@@ -68,13 +68,14 @@ class JsonCodec:
 class CsvCodec:
     """One line of a CSV file, its columns told by `Message.columns`.
 
-    Cells stay text; an empty one is None. Without `delimiter` it is the one, of tab, semicolon
-    and comma, that gives as many cells as there are columns. A line with exactly one cell more
-    than the header has a leading row number, which is dropped; a column without a name is not
-    read. A line of no known columns has the columns `value`, or `c0`, `c1`, ...
+    Cells stay text; an empty one is None, and a decimal comma becomes a point. Without `delimiter`
+    it is the one, of tab, semicolon and comma, that gives as many cells as there are columns. A
+    line with exactly one cell more than the header has a leading row number, which is dropped; a
+    column without a name is not read. A line of no known columns has the columns `value`, or `c0`,
+    `c1`, ...
 
     >>> CsvCodec().decode(Message("f", b"12:00;7,5;", None, columns=("time", "flow", "note")))
-    {'time': '12:00', 'flow': '7,5', 'note': None}
+    {'time': '12:00', 'flow': '7.5', 'note': None}
     """
 
     def __init__(self, delimiter: str | None = None) -> None:
@@ -90,7 +91,10 @@ class CsvCodec:
         if b"\0" in payload:
             raise DecodeError("NUL bytes in a CSV line (was its writer cut off?)", payload)
         columns = message.columns or columns_of(payload)[0]
-        cells = self._cells(text_of(payload), columns, payload)
+        text = text_of(payload)
+        cells = self._cells(text, columns, payload)
+        if '"' not in text:  # in quotes a comma may be one of thousands
+            cells = [_with_point(cell) for cell in cells]
         return {
             name: cell.strip() or None for name, cell in zip(columns, cells, strict=True) if name
         }
@@ -116,6 +120,10 @@ class CsvCodec:
         if not found:
             raise DecodeError("quotes that do not fit in a CSV line", payload)
         return found
+
+
+def _with_point(cell: str) -> str:
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell.encode()) else cell
 
 
 def _bare(payload: bytes, error: Exception) -> float | None:

@@ -65,6 +65,15 @@ def autoregression(y: Array, horizons: Sequence[int]) -> Array:
 
 
 @exact
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    # Written out: numba's own product would need scipy, which nothing else here does.
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@exact
 def _inputs(known, t, mean, deviation, lags):  # type: ignore[no-untyped-def]
     lags[LAGS] = 1.0
     for k in range(LAGS):
@@ -74,9 +83,11 @@ def _inputs(known, t, mean, deviation, lags):  # type: ignore[no-untyped-def]
 @exact
 def _learn(covariance, weights, lags, target):  # type: ignore[no-untyped-def]
     """One step of recursive least squares; both triangles of covariance stay alike."""
-    projected = covariance @ lags
-    total = FORGETTING + lags @ projected
-    weights += projected / total * (target - weights @ lags)
+    projected = np.empty(lags.size)
+    for i in range(lags.size):
+        projected[i] = _dot(covariance[i], lags)
+    total = FORGETTING + _dot(lags, projected)
+    weights += projected / total * (target - _dot(weights, lags))
     for i in range(lags.size):
         for j in range(i + 1):
             covariance[i, j] = (covariance[i, j] - projected[i] * projected[j] / total) / FORGETTING
@@ -102,5 +113,5 @@ def _autoregression(y, known, horizon):  # type: ignore[no-untyped-def]
             _inputs(known, s, mean, deviation, lags)
             _learn(covariance, weights, lags, (y[t] - mean) / deviation)
         _inputs(known, t, mean, deviation, lags)
-        out[t] = mean + deviation * (weights @ lags)
+        out[t] = mean + deviation * _dot(weights, lags)
     return out

@@ -13,6 +13,7 @@ from streamlnn.daemon.config import Config
 from streamlnn.daemon.progress import Progress
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.daemon.run import make_carriers, make_sinks, stopping
+from streamlnn.errors import InputUnavailable
 from streamlnn.model import kernels
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline, Retention
@@ -98,6 +99,11 @@ def _retained(config: Config | None) -> str:
 
 def _conclude(file: Path, written: Written, observer: Progress, undelivered: int) -> int:
     log.info("%s: %s", file, observer.summary())
+    if not observer.counts["records_total"]:
+        raise InputUnavailable(
+            f"{file}: no record was read ({observer.summary()}); it needs numbers in columns or "
+            "JSON leaves, and with --config a [[stream]] table that takes them"
+        )
     click.echo(f"digest {written.digest} of {written.count} forecasts", err=True)
     if undelivered:
         log.error("%d forecasts and events were not confirmed by their sink", undelivered)

@@ -676,16 +676,21 @@ def band(log_q, means, losses, out):
 
 
 @exact
-def track(log_q, means, losses, issued, score, alpha, count):
-    """Learn from one absolute error in scales and the half widths that were issued for it."""
+def track(log_q, means, losses, issued, score, alpha, count, delay):
+    """Learn from one absolute error in scales and the half widths that were issued for it.
+
+    `delay` is how many forecasts are under way. Until as many have been scored, the error is held
+    against the width of now: else each of those under way would push for one and the same miss.
+    """
+    young = count < delay
     for k in range(losses.size):
         q = issued[1 + k]
-        above = 1.0 if score > q else 0.0
-        losses[k] = 0.99 * losses[k] + (score - q) * (above - alpha)
+        losses[k] = 0.99 * losses[k] + (score - q) * ((1.0 if score > q else 0.0) - alpha)
         if count == 0.0:
             log_q[k] = np.log(max(score, 1e-3)) if MEAN_RATES[k] == 0.0 else 0.7
             means[k] = score
             continue
+        above = 1.0 if score > (_tracker(log_q, means, k) if young else q) else 0.0
         means[k] += max(1.0 / (count + 1.0), MEAN_RATES[k]) * (score - means[k])
         rate = max(TRACKER_RATES[k], 1.0 / (count + 10.0))
         log_q[k] = min(max(log_q[k] + rate * (above - alpha), -14.0), 50.0)
@@ -811,7 +816,8 @@ def _settle_target(s, slot, t, h, y):
     discount(s.top_losses[t, h], issued[1 : 1 + mixtures], y, size, limit, TOP_MEMORY)
     score = min(abs(y - issued[0]) / size, 1e6)
     count = s.scores[t, h, SCORED]
-    track(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands, score, s.alpha[0], count)
+    log_q, means, losses = s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h]
+    track(log_q, means, losses, bands, score, s.alpha[0], count, s.counts[PUSHED] - s.due[h])
     half = bands[0] * s.waiting_base[slot, t, 1]
     _score(s, slot, t, h, y, half)
     if h == 0:
@@ -905,6 +911,10 @@ def _forecast_one(s, at, slot, t, h, weights):
     issued[0] = _mixed(s.top_losses[t, h], issued[1 : 1 + mixtures], weights)
     bands = s.waiting_bands[slot, t, h]
     band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
+    if h > 0 and s.scores[t, h, SCORED] < WARM_AFTER:
+        # Nothing is known of this horizon yet: as wide as a random walk that the last one knows.
+        shorter = s.waiting_bands[slot, t, h - 1, 0]
+        bands[0] = max(bands[0], shorter * np.sqrt(s.horizons[h] / s.horizons[h - 1]))
     half = bands[0] * step_scale(s.scales[field])
     if s.scales[field, SEEN] == 0.0:
         issued[0] = np.nan

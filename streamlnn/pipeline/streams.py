@@ -23,7 +23,15 @@ from streamlnn.model.records import Vector
 from streamlnn.pipeline.contract import Codec, Message, Tree
 from streamlnn.pipeline.settings import MAX_FIELDS, VARIABLE, StreamSettings, TimeSettings
 from streamlnn.pipeline.timestamps import Parser, parser
-from streamlnn.pipeline.trees import MISSING, lookup, near, number, numeric_paths, usual_time
+from streamlnn.pipeline.trees import (
+    MISSING,
+    USUAL_TIME_NAMES,
+    lookup,
+    near,
+    number,
+    numeric_paths,
+    usual_time,
+)
 
 __all__ = ["Layout", "Reading", "StreamMap", "StreamSettings", "TimeSettings", "stem"]
 
@@ -181,6 +189,12 @@ class _Table:
         time_path = self.settings.time.path if self.settings.time else None
         if self._usual_times:
             time_path = usual_time(tree)
+            if time_path is None and message.received is None:
+                log.warning(
+                    "stream %r: no time found (looked for %s): it goes by sample",
+                    stream,
+                    ", ".join(USUAL_TIME_NAMES),
+                )
         if self.settings.fields:
             fields = self.settings.fields
             return Layout(tuple(fields), tuple(fields.values()), time_path)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, DecimalException
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from streamlnn.errors import DecodeError
 from streamlnn.model.records import NANOSECONDS
+
+log = logging.getLogger("streamlnn.timestamps")
 
 UNIX_UNITS = {"unix": NANOSECONDS, "unix_ms": 1_000_000, "unix_us": 1_000, "unix_ns": 1}
 NAMED_FORMATS = ("auto", *UNIX_UNITS, "rfc3339")
@@ -29,6 +33,7 @@ _PATTERNS = (
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?\s*([Zz]|[+-]\d\d:?\d\d)?"
 )
+_EITHER = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX = 2**63 - 1
 
@@ -93,11 +98,22 @@ def _guess(value: object, home: tzinfo) -> int:
         text = value.strip()
         for attempt in (_numeric_text, _rfc3339, *(_by(pattern) for pattern in _PATTERNS)):
             try:
-                return attempt(text, home)
+                moment = attempt(text, home)
             except DecodeError:
                 continue
+            if _EITHER.match(text):
+                _tell_month_first()
+            return moment
     raise DecodeError(
         f"time {value!r:.80} has no format I know: give it as time = {{ path = ..., format = ... }}"
+    )
+
+
+@cache  # once is enough
+def _tell_month_first() -> None:
+    log.warning(
+        "times such as 3/4/2026 are read as month/day/year; where the day comes first, say so: "
+        'time = { path = ..., format = "%d/%m/%Y %H:%M" }'
     )
 
 

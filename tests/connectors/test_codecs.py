@@ -87,7 +87,7 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
     ("line", "columns", "tree"),
     [
         (b"1,2", ("a", "b"), {"a": "1", "b": "2"}),
-        (b"1;2,5", ("a", "b"), {"a": "1", "b": "2,5"}),
+        (b"1;2,5", ("a", "b"), {"a": "1", "b": "2.5"}),
         (b"1\t2", ("a", "b"), {"a": "1", "b": "2"}),
         (b'"x, y",2', ("a", "b"), {"a": "x, y", "b": "2"}),
         (b'"say ""no""",2', ("a", "b"), {"a": 'say "no"', "b": "2"}),
@@ -95,7 +95,7 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
         (b"1,,3", ("a", "b", "c"), {"a": "1", "b": None, "c": "3"}),
         (b"0,7", ("", "a"), {"a": "7"}),
         (b" 7 ", ("value",), {"value": "7"}),
-        (b"1,5", ("value",), {"value": "1,5"}),
+        (b"1.5", ("value",), {"value": "1,5"}),
         (b"1.33e+05", (), {"value": "1.33e+05"}),
         (b"1;2;3", (), {"c0": "1", "c1": "2", "c2": "3"}),
         ("7,4 °C".encode("latin-1"), ("a", "b"), {"a": "7", "b": "4 °C"}),
@@ -155,3 +155,12 @@ def test_a_file_that_goes_on_without_a_header_keeps_its_columns() -> None:
     """After a rotation the columns of the file before are used if their number fits."""
     assert columns_of(b"1.5,2.5", before=("a", "b")) == (("a", "b"), False)
     assert columns_of(b"1.5,2.5", before=("a", "b", "c")) == (("c0", "c1"), False)
+
+
+def test_a_decimal_comma_is_read_where_it_can_be_nothing_else():
+    """As in the exports of half of Europe: semicolons between cells, commas within."""
+    columns = ("time", "flow")
+    assert CsvCodec().decode(Message("f", b"2026-01-01;-7,5", None, columns))["flow"] == "-7.5"
+    assert (
+        CsvCodec().decode(Message("f", b'2026-01-01,"20,149"', None, columns))["flow"] == "20,149"
+    )

@@ -113,3 +113,10 @@ def test_a_file_that_is_no_recording_is_unavailable_input(
     assert done.returncode == 69
     assert message in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_recording_of_which_nothing_is_read_is_unavailable_input(tmp_path: Path) -> None:
+    (tmp_path / "words.csv").write_text("time,state\n2026-01-01 00:00:00,idle\n")
+    done = streamlnn("replay", tmp_path / "words.csv")
+    assert done.returncode == 69
+    assert b"no record was read (1 messages, 0 records" in done.stderr

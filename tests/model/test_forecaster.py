@@ -327,3 +327,24 @@ def test_settings_make_the_same_model_again() -> None:
     assert again.settings == model.settings
     assert same_state(model, again)
     assert set(model.state()) == set(State._fields)
+
+
+def test_a_horizon_that_was_never_scored_is_no_surer_than_a_shorter_one() -> None:
+    """Its band is at least as wide as that of a random walk which the shorter horizon knows."""
+    noise = np.random.default_rng(3).normal(0, 0.2, 500)
+    model = Forecaster([1, 10, 600], units=20)
+    for n in range(500):
+        made = model.step(None, 20 + 5 * np.sin(n / 40) + noise[n])
+    width = made.yhat_upper - made.yhat_lower
+    assert np.isnan(made.coverage[2])
+    assert width[2] >= width[1] * np.sqrt(60) * (1 - 1e-6)
+
+
+def test_labels_that_come_late_do_not_blow_up_the_first_bands() -> None:
+    """Hundreds of forecasts are under way when the first one misses: it is one miss."""
+    noise = np.random.default_rng(3).normal(0, 0.2, 3000)
+    model = Forecaster([1, 10, 600], units=20)
+    values = 20 + 5 * np.sin(np.arange(3000) / 40) + noise
+    made = model.replay(None, values)
+    width = made.yhat_upper[600:, 2] - made.yhat_lower[600:, 2]
+    assert width.max() < 10 * np.ptp(values)
