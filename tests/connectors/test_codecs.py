@@ -95,7 +95,7 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
         (b"1,,3", ("a", "b", "c"), {"a": "1", "b": None, "c": "3"}),
         (b"0,7", ("", "a"), {"a": "7"}),
         (b" 7 ", ("value",), {"value": "7"}),
-        (b"1.5", ("value",), {"value": "1,5"}),
+        (b"1,5", ("value",), {"value": "1.5"}),
         (b"1.33e+05", (), {"value": "1.33e+05"}),
         (b"1;2;3", (), {"c0": "1", "c1": "2", "c2": "3"}),
         ("7,4 °C".encode("latin-1"), ("a", "b"), {"a": "7", "b": "4 °C"}),
