@@ -30,26 +30,5 @@ class Observer(Protocol):
         """Note an event."""
 
 
-class Nobody:
+class Nobody(Observer):
     """An observer that does not look."""
-
-    def beat(self, now_ns: int) -> None:
-        """Ignore it."""
-
-    def recovered(self) -> None:
-        """Ignore it."""
-
-    def source(self, name: str, /, state: str, detail: str = "") -> None:
-        """Ignore it."""
-
-    def count(self, name: str, n: int = 1, **labels: str) -> None:
-        """Ignore it."""
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Ignore it."""
-
-    def forecast(self, stream: str, payload: bytes) -> None:
-        """Ignore it."""
-
-    def event(self, payload: bytes) -> None:
-        """Ignore it."""

@@ -301,8 +301,8 @@ def test_logs_are_json_when_asked_for(capsys: pytest.CaptureFixture[str]):
 
 def test_libraries_are_heard_only_when_they_warn(capsys: pytest.CaptureFixture[str]):
     logs.set_up("debug")
-    logging.getLogger("some.library").info("hello")
-    logging.getLogger("some.library").warning("beware")
+    logging.getLogger("some.package").info("hello")
+    logging.getLogger("some.package").warning("beware")
     assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == ["beware"]
 
 
