@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from streamlnn.pipeline.observer import Nobody
+from streamlnn.pipeline.observer import Observer
 
 
-class Progress(Nobody):
+class Progress(Observer):
     """Counts what the loop does, and shows how far it has come where somebody is looking.
 
     `source` tells its `progress`, the share of the recording that has been read, or None.

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from streamlnn.pipeline.observer import Observer
+
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels]
 
@@ -42,7 +44,7 @@ class Snapshot:
     events: tuple[bytes, ...]
 
 
-class Status:
+class Status(Observer):
     """A thread-safe view of the running daemon.
 
     >>> status = Status()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
 
+class Observer:
+    """What the loop tells, from its own thread; nothing here may block or raise.
 
-class Observer(Protocol):
-    """What the loop tells, from its own thread; nothing here may block or raise."""
+    This one does not look: derive from it and override what you want to see.
+    """
 
     def beat(self, now_ns: int) -> None:
         """Note that the loop has come round once more."""
@@ -28,7 +29,3 @@ class Observer(Protocol):
 
     def event(self, payload: bytes) -> None:
         """Note an event."""
-
-
-class Nobody(Observer):
-    """An observer that does not look."""

@@ -15,7 +15,7 @@ from streamlnn.pipeline import announce, journal, loop
 from streamlnn.pipeline.contract import Batch, Message, Output
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline, Retention
-from streamlnn.pipeline.observer import Nobody
+from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.streams import StreamMap, StreamSettings
 from streamlnn.pipeline.testing import ABORT, DROP, Abort, CollectingSink, ScriptedSource
@@ -24,7 +24,7 @@ SECOND = 1_000_000_000
 TABLE = {"topic": "s/{name}", "id": "{name}", "time": {"path": "t", "format": "unix"}}
 
 
-class Counting(Nobody):
+class Counting(Observer):
     """An observer that adds up the counters."""
 
     def __init__(self) -> None:
@@ -235,7 +235,7 @@ def test_two_tables_that_give_one_stream_different_fields_do_not_meet(tmp_path: 
             Journal(tmp_path),
             [(ScriptedSource(part, id=f"part{part[0].received}"), StreamMap(both, JsonCodec()))],
             [sink := CollectingSink()],
-            Nobody(),
+            Observer(),
             instance="i",
             model=ModelSettings(units=8),
         ).run()
@@ -263,7 +263,7 @@ def test_one_bad_field_of_one_table_does_not_spoil_the_other_table(tmp_path: Pat
         Journal(tmp_path),
         [(ScriptedSource([message(1)]), StreamMap(tables, JsonCodec()))],
         [sink],
-        Nobody(),
+        Observer(),
         instance="i",
         model=ModelSettings(units=8),
     ).run()

@@ -20,7 +20,7 @@ from streamlnn.pipeline.contract import Batch, Message, Output
 from streamlnn.pipeline.journal import FILE, Journal
 from streamlnn.pipeline.live import LiveStream
 from streamlnn.pipeline.loop import Pipeline
-from streamlnn.pipeline.observer import Nobody
+from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.streams import StreamMap, StreamSettings
 from streamlnn.pipeline.testing import ABORT, DROP, Abort, CollectingSink, ScriptedSource
@@ -56,7 +56,7 @@ def pipeline(
 ) -> Pipeline:
     streams = StreamMap([StreamSettings(**{**TABLE, **(table or {})})], JsonCodec())
     return Pipeline(
-        Journal(folder), [(source, streams)], [sink], Nobody(), instance="i", model=MODEL, **more
+        Journal(folder), [(source, streams)], [sink], Observer(), instance="i", model=MODEL, **more
     )
 
 
