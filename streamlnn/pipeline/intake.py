@@ -73,7 +73,6 @@ class Intake:
             return None
         try:
             _check_clock(reading)
-            _check_names(reading)
             live = self._live(reading)
             _check_owner(live.row, reading)
         except DecodeError as error:
@@ -104,6 +103,7 @@ class Intake:
         live = self.lives.get(reading.stream)
         if live is not None and live.agreed:
             return live
+        _check_targets(reading)
         plan = plan_for(reading, self._model)
         if live is None:
             row = StreamRow(reading.stream, reading.owner, plan, since_lsn=self._journal.last_lsn)
@@ -137,20 +137,15 @@ def _check_clock(reading: Reading) -> None:
         )
 
 
-def _check_names(reading: Reading) -> None:
-    """Refuse targets and limits that a table without fields named before anybody knew better."""
+def _check_targets(reading: Reading) -> None:
+    """Refuse targets that a table without fields named before anybody knew what there is."""
     fields = reading.layout.names
-    targets = reading.settings.targets or fields
-    for key, names, known in (
-        ("targets", targets, fields),
-        ("limits", reading.settings.limits, targets),
-    ):
-        for name in names:
-            if name not in known:
-                raise DecodeError(
-                    f"stream {reading.stream!r} has no {name!r} for its {key} (it has: "
-                    f"{', '.join(known)}): correct {key}, or name the fields in fields = {{ ... }}"
-                )
+    for target in reading.settings.targets or ():
+        if target not in fields:
+            raise DecodeError(
+                f"stream {reading.stream!r} has no {target!r} for its targets (it has: "
+                f"{', '.join(fields)}): correct targets, or name the fields in fields = {{ ... }}"
+            )
 
 
 def _check_owner(row: StreamRow, reading: Reading) -> None:

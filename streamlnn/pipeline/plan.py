@@ -87,7 +87,8 @@ def plan_for(reading: Reading, model: ModelSettings) -> Plan:
         seasons=tuple(settings.seasons),
         level=settings.level,
         every=settings.every,
-        limits=settings.limits,
+        # A table without fields cannot know which streams have what it limits.
+        limits={name: pair for name, pair in settings.limits.items() if name in targets},
         model=model.model_dump(),
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
+from streamlnn.model.settings import MOST_SAMPLES
 from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.contract import Duration, Settings
 from streamlnn.pipeline.timestamps import NAMED_FORMATS
@@ -17,7 +19,10 @@ from streamlnn.pipeline.timestamps import NAMED_FORMATS
 MAX_FIELDS = 32
 VARIABLE = re.compile(r"\{([^{}]+)\}")
 
-Horizon = Annotated[int, Field(ge=1, strict=True)] | str
+FURTHEST = "5200w"
+"""The longest horizon: a hundred years. Beyond the year 9999 there is no time to write down."""
+
+Horizon = Annotated[int, Field(ge=1, le=MOST_SAMPLES, strict=True)] | str
 
 
 class TimeSettings(Settings):
@@ -38,6 +43,8 @@ class TimeSettings(Settings):
                 f"{value!r} is no time format; {hint}"
                 f"take one of {', '.join(NAMED_FORMATS)} or a pattern such as %Y-%m-%d %H:%M:%S"
             )
+        if "%" in value:
+            _check_pattern(value)
         return value
 
     @field_validator("zone")
@@ -59,12 +66,12 @@ class StreamSettings(Settings):
     topic: str | None = None
     id: str | None = None
     fields: dict[str, str] | None = None
-    targets: list[str] | None = None
+    targets: Annotated[list[str], Field(min_length=1)] | None = None
     time: TimeSettings | None = None
-    every: Duration | None = None
+    every: Annotated[Duration, Field(gt=0.0)] | None = None
     horizons: list[Horizon] = Field(default=[1, 12, 48], min_length=1, max_length=64)
     seasons: list[Horizon] = Field(default=[], max_length=8)
-    level: float = Field(default=0.9, gt=0.0, lt=1.0)
+    level: float = Field(default=0.9, ge=0.01, le=0.9999)
     limits: dict[str, tuple[float | None, float | None]] = Field(default={})
     units: dict[str, str] = Field(default={})
 
@@ -78,6 +85,15 @@ class StreamSettings(Settings):
             raise ValueError("each must be greater than zero")
         if any(later <= sooner for sooner, later in itertools.pairwise(sizes)):
             raise ValueError("write them in rising order, each once")
+        if value and isinstance(value[-1], str) and sizes[-1] > parse_duration(FURTHEST):
+            raise ValueError(f"{value[-1]!r} is too long: at most {FURTHEST}, a hundred years")
+        return value
+
+    @field_validator("targets")
+    @classmethod
+    def _each_once(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("write each target once")
         return value
 
     @field_validator("fields")
@@ -107,6 +123,19 @@ class StreamSettings(Settings):
         if self.topic is None:
             return None
         return "/".join(_level_filter(level) for level in self.topic.split("/"))
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        datetime.strptime("", pattern)
+    except ValueError as error:
+        # Only these two are about the pattern; the empty text matches none, and that is right.
+        if "bad directive" in str(error) or "stray %" in str(error):
+            raise ValueError(
+                f"{error}; take a pattern of strptime, such as %Y-%m-%d %H:%M:%S"
+            ) from None
+    except (re.error, IndexError):
+        raise ValueError(f"{pattern!r} is no pattern: it names something twice") from None
 
 
 def _level_filter(level: str) -> str:

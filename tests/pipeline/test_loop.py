@@ -270,6 +270,11 @@ def test_one_bad_field_of_one_table_does_not_spoil_the_other_table(tmp_path: Pat
     assert [told["stream"] for told in forecasts(sink)] == ["good"]
 
 
+def test_a_limit_applies_only_to_streams_that_have_what_it_limits(tmp_path: Path) -> None:
+    sink, _ = run([message(n) for n in range(60)], {"limits": {"temp": [0.0, 1.0]}}, tmp_path)
+    assert len(forecasts(sink)) == 60
+
+
 def test_targets_that_the_first_message_does_not_have_are_told(tmp_path: Path) -> None:
     run([message(1)], {"targets": ["temp"]}, tmp_path)
     kept = Journal(tmp_path)
