@@ -34,6 +34,14 @@ DEAD_LETTERS_KEPT = 10_000
 DEAD_LETTER_BYTES = 4096
 GENERATIONS = 2
 
+_WAYS_OUT = {
+    sqlite3.SQLITE_FULL: "make room on the disk, then start again: nothing is lost",
+    sqlite3.SQLITE_BUSY: "another program is writing to it: end that one, then start again",
+    sqlite3.SQLITE_LOCKED: "another program is writing to it: end that one, then start again",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: move it aside to begin anew",
+    sqlite3.SQLITE_NOTADB: "it is no journal: move it aside to begin anew",
+}
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS streams (
@@ -92,11 +100,12 @@ class Journal:
             if folder:
                 held.enter_context(_lock(folder))
             self._db = held.enter_context(closing(_open(folder, durable)))
+            with self.reading():
+                self._lsn = self._one(
+                    "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
+                    " coalesce((SELECT max(last_lsn) FROM streams), 0))"
+                )
             self._held = held.pop_all()
-        self._lsn = self._one(
-            "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
-            " coalesce((SELECT max(last_lsn) FROM streams), 0))"
-        )
 
     @property
     def last_lsn(self) -> int:
@@ -110,13 +119,13 @@ class Journal:
         An error while writing leaves the memory of the caller ahead of the disk: let it end the
         process, the restart goes on from the disk.
         """
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise StoreError(f"cannot write to the journal: {error}; is the disk full?") from error
+            raise StoreError(f"cannot write to the journal: {_trouble(error)}") from error
         except BaseException:
             self._roll_back()
             raise
@@ -124,6 +133,14 @@ class Journal:
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn what a damaged file does to those who read it into a `StoreError`."""
+        try:
+            yield
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise StoreError(f"cannot read the journal: {_trouble(error)}") from error
 
     # Records
 
@@ -358,11 +375,17 @@ def _open(folder: Path | None, durable: bool) -> sqlite3.Connection:
             db.executescript(_SCHEMA)
             _check_format(db, where)
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                f"cannot open the journal {where}: {error}; move it aside to begin anew"
-            ) from error
+            raise StoreError(f"cannot open the journal {where}: {_trouble(error)}") from error
         held.pop_all()
     return db
+
+
+def _trouble(error: Exception) -> str:
+    # Whoever moves a sound journal aside because the disk is full has lost what it knew.
+    way_out = _WAYS_OUT.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "look at the disk")
+    if isinstance(error, msgspec.DecodeError):
+        way_out = _WAYS_OUT[sqlite3.SQLITE_CORRUPT]
+    return f"{error}; {way_out}"
 
 
 def _check_format(db: sqlite3.Connection, where: str) -> None:

@@ -91,7 +91,8 @@ class Pipeline:
         and the next start goes on from what is on disk.
         """
         with closing(self._journal):
-            self._recover()
+            with self._journal.reading():
+                self._recover()
             while not self.stop.is_set() and not all(feed.ended for feed in self._feeds):
                 self._turn()
             self._finish()

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,38 @@ def test_a_file_that_is_no_journal_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"this is not a database" * 100)
     with pytest.raises(StoreError, match="move it aside to begin anew"):
         Journal(tmp_path)
+
+
+def test_a_file_that_somebody_else_writes_to_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = partial(sqlite3.connect, timeout=0.0)
+    Journal(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("streamlnn.pipeline.journal.sqlite3.connect", impatient)
+        with pytest.raises(StoreError, match="another program is writing to it"):
+            Journal(tmp_path)
+
+
+def test_a_full_disk_is_not_called_damage(journal: Journal) -> None:
+    """The size limit of the file stands for the disk's."""
+    row = stream(journal)
+    journal._db.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(StoreError, match="make room on the disk"):
+        fill(journal, row, 10_000)
+    assert journal.values_at(row, 1) == []
+
+
+def test_a_damaged_row_is_a_clear_error(tmp_path: Path) -> None:
+    store = Journal(tmp_path)
+    stream(store)
+    store.close()
+    tamper(tmp_path, "UPDATE streams SET plan = '{}'")
+    store = Journal(tmp_path)
+    with pytest.raises(StoreError, match="damaged: move it aside"), store.reading():
+        store.streams()
+    store.close()
 
 
 def test_a_newer_format_is_refused_with_the_way_out(tmp_path: Path) -> None:
