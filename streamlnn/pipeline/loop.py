@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from streamlnn.model.records import NANOSECONDS
@@ -43,6 +43,10 @@ class Retention:
     snapshot_every_secs: float = 3600.0
     keep_secs: float = 86400.0
     max_bytes: int = 2_000_000_000
+
+
+class _Stopped(Exception):  # noqa: N818 - told to, no failure
+    """Told to stop while the past is still being redone."""
 
 
 class Pipeline:
@@ -90,7 +94,7 @@ class Pipeline:
         Raises `StoreError` when the journal cannot be written: nothing more is acknowledged then,
         and the next start goes on from what is on disk.
         """
-        with closing(self._journal):
+        with closing(self._journal), suppress(_Stopped):
             with self._journal.reading():
                 self._recover()
             while not self.stop.is_set() and not all(feed.ended for feed in self._feeds):
@@ -134,6 +138,12 @@ class Pipeline:
 
     def _beat(self) -> None:
         self._observer.beat(self._clock())
+
+    def _beat_unless_stopped(self) -> None:
+        # What is redone is still in the log: the next start begins with it again.
+        self._beat()
+        if self.stop.is_set():
+            raise _Stopped
 
     # Read, journal, acknowledge, step
 
@@ -247,7 +257,7 @@ class Pipeline:
         self._beat()
         confirmed = min((box.watermark for box in self._outboxes), default=self._journal.last_lsn)
         lives, redone = recover(
-            self._journal, self._instance, outputs_after=confirmed, beat=self._beat
+            self._journal, self._instance, outputs_after=confirmed, beat=self._beat_unless_stopped
         )
         self._intake.lives = lives
         for streams in self._streams.values():

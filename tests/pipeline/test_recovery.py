@@ -308,6 +308,33 @@ def test_after_a_change_of_plan_a_crash_is_recovered_under_the_plan_that_was_in_
     assert changed_run(tmp_path / "cut", kill=True) == changed_run(tmp_path / "uncut", kill=False)
 
 
+def test_a_stop_during_recovery_is_heard_at_once_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REDO_LIMIT", 10_000)
+    monkeypatch.setattr("streamlnn.pipeline.recovery.BEAT_EVERY", 10)
+    items = batches(60)
+    source, sink = ScriptedSource([*items, ABORT]), CollectingSink()
+    with suppress(Abort):
+        limited(pipeline(tmp_path, source, sink)).run()
+    steps = 0
+    original = LiveStream.step
+
+    def stopping_step(live: LiveStream, *args: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        stopped.stop.set()
+        return original(live, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveStream, "step", stopping_step)
+        stopped = pipeline(tmp_path, source, sink)
+        stopped.run()
+    assert 0 < steps <= 10
+    pipeline(tmp_path, source, sink).run()
+    assert said(sink.durable) == said(uncut(items).durable)
+
+
 def test_a_new_epoch_that_is_killed_at_once_does_not_fall_back_on_what_was_learned_before(
     tmp_path: Path,
 ) -> None:
