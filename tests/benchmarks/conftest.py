@@ -1,4 +1,4 @@
-"""`benchmarks` is of the checkout, not of the wheel: it is found last, the wheel's packages first."""
+"""`benchmarks` is of the checkout, not of the wheel: looked for last, after what is installed."""
 
 import sys
 from pathlib import Path
