@@ -70,9 +70,10 @@ PUBLISHED = (
 )
 
 NOTES = """
-Cells: MSE / MAE; papers give MSE only. ETTm1: the first 14,400 rows, as in FSNet's code. (l) learns from values that have not come yet, by H - 1
-steps: not a forecast, and no win or loss against it means anything. "The label just learned" shows
-what the leak is worth: under that protocol the row before the target is known at every H.
+Cells: MSE / MAE; papers give MSE only. ETTm1: the first 14,400 rows, as in FSNet's code.
+(l) learns from values that have not come yet, by H - 1 steps: not a forecast, and no win or loss
+against it means anything. "The label just learned" shows what the leak is worth: under that
+protocol the row before the target is known at every H.
 (o) learns from nothing too early, but on other rows (57,600 of ETTm1, which are not at hand)."""
 
 
