@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.kernels import exact
+from streamlnn.model.compiled import cached
 
 Array = NDArray[Any]
 
@@ -64,7 +64,7 @@ def autoregression(y: Array, horizons: Sequence[int]) -> Array:
     return np.stack(columns, axis=1)
 
 
-@exact
+@cached
 def _dot(a, b):  # type: ignore[no-untyped-def]
     # Written out: numba's own product would need scipy, which nothing else here does.
     total = 0.0
@@ -73,14 +73,14 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@exact
+@cached
 def _inputs(known, t, mean, deviation, lags):  # type: ignore[no-untyped-def]
     lags[LAGS] = 1.0
     for k in range(LAGS):
         lags[k] = (known[t - k] - mean) / deviation
 
 
-@exact
+@cached
 def _learn(covariance, weights, lags, target):  # type: ignore[no-untyped-def]
     """One step of recursive least squares; both triangles of covariance stay alike."""
     projected = np.empty(lags.size)
@@ -94,7 +94,7 @@ def _learn(covariance, weights, lags, target):  # type: ignore[no-untyped-def]
             covariance[j, i] = covariance[i, j]
 
 
-@exact
+@cached
 def _autoregression(y, known, horizon):  # type: ignore[no-untyped-def]
     covariance, weights, lags = np.eye(LAGS + 1) * PRIOR, np.zeros(LAGS + 1), np.zeros(LAGS + 1)
     out = np.full(y.size, np.nan)

@@ -136,7 +136,7 @@ def _interruptible() -> Iterator[threading.Event]:
 
 
 def _compile() -> None:
-    from streamlnn.model.kernels import warm
+    from streamlnn.model.stepping import warm
 
     click.echo("Loading the compiled model (the first start on a machine compiles it: 10 to 30 s)")
     warm()

@@ -14,7 +14,7 @@ from streamlnn.daemon.progress import Progress
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.daemon.run import make_carriers, make_sinks, stopping
 from streamlnn.errors import InputUnavailable
-from streamlnn.model import kernels
+from streamlnn.model import stepping
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline, Retention
 from streamlnn.pipeline.plan import ModelSettings
@@ -59,7 +59,7 @@ def replay(
     )
     with Lines(output, expect) as lines, Progress(source) as observer:
         pipeline = _pipeline(config, source, lines, into, publish, observer)
-        kernels.warm()
+        stepping.warm()
         with stopping(pipeline, None):
             pipeline.run()
     return _conclude(file, lines.written, observer, pipeline.undelivered)

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.status import Status
-from streamlnn.model import kernels
+from streamlnn.model import stepping
 from streamlnn.pipeline import plugins
 from streamlnn.pipeline.contract import Context, Message, Sink, Source, Tree
 from streamlnn.pipeline.journal import Journal
@@ -121,7 +121,7 @@ def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
     journal = Journal(None if dry_run else config.daemon.data_dir)
     pipeline = build(config, status, journal, dry_run=dry_run)
     log.info("loading the compiled model; the first start on a machine compiles it: 10 to 30 s")
-    kernels.warm()
+    stepping.warm()
     with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
         pipeline.run()

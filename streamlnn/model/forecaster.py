@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlnn.errors import StateError
-from streamlnn.model import arrays, kernels, monitor
+from streamlnn.model import arrays, monitor, stepping
+from streamlnn.model.clock import CADENCE, LAST
+from streamlnn.model.experts import expert_names
 from streamlnn.model.initial import initial_state
-from streamlnn.model.kernels import State
-from streamlnn.model.records import Forecast, Status
+from streamlnn.model.mixture import MEMORIES
+from streamlnn.model.records import Event, Forecast, Status
 from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
+from streamlnn.model.state import (
+    CONDITIONS,
+    NEWS,
+    PENDING,
+    PUSHED,
+    SEQ,
+    State,
+    bind,
+    in_one_block,
+)
 from streamlnn.model.waiting import with_room
 
 Array = NDArray[Any]
@@ -27,14 +40,16 @@ _STATUS: tuple[Status, ...] = ("warming", "ok", "drifting")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """The forecasts of a whole recording: each (n, horizons), or (n, horizons, targets).
+    """The forecasts of a whole recording.
 
-    Row i is what was believed when record i had come.
+    Row i is what was believed when record i had come: `yhat`, `yhat_lower`, `yhat_upper` have shape
+    (n, horizons), or (n, horizons, targets). `events` are those of `Forecast`, in order.
     """
 
     yhat: Array
     yhat_lower: Array
     yhat_upper: Array
+    events: tuple[Event, ...]
 
 
 class Forecaster:
@@ -75,11 +90,23 @@ class Forecaster:
         seed: int = 1,
         dtype: str = "float32",
         every: float | None = None,
+        plasticity: bool = False,
     ) -> None:
         chosen = targets if targets is None else tuple(targets)
         self._settings = Settings(
-            tuple(horizons), fields, chosen, tuple(seasons), level, units, seed, dtype, every
+            tuple(horizons),
+            fields,
+            chosen,
+            tuple(seasons),
+            level,
+            units,
+            seed,
+            dtype,
+            every,
+            plasticity,
         )
+        self._when, self._row = np.empty(1), np.empty((1, fields))
+        self._row_shapes = ((), (1,)) if fields == 1 else ((fields,),)
         self._bind(initial_state(self._settings))
 
     def step(self, time: float | None, values: ArrayLike) -> Forecast:
@@ -91,10 +118,24 @@ class Forecaster:
         stated time. Raises `ValueError` for values of the wrong shape, or for no time when the
         horizons are durations; never for what the values are.
         """
-        row = self._row(values)
-        when = self._time(time)
-        made = self._run(when, row)[0]
-        return self._told(time, row[0], made)
+        forecast = self.observe(time, values)
+        stepping.absorb(self._handle)
+        return forecast
+
+    def observe(self, time: float | None, values: ArrayLike) -> Forecast:
+        """Forecast what follows one record, and leave half of the learning for later.
+
+        As `step`, apart from taking the features into the covariances: O(features^2), and of no
+        use to this forecast. That is left to `absorb`, or to the next record: publish in between.
+        """
+        self._when[0] = self._time(time)
+        self._fill_row(values)
+        rows, events = self._run(self._when, self._row)
+        return self._told(time, rows[0], events)
+
+    def absorb(self) -> None:
+        """Learn what `observe` left; nothing where nothing was left."""
+        stepping.absorb(self._handle)
 
     def replay(self, times: ArrayLike | None, values: ArrayLike) -> Replay:
         """Step through a recording in compiled code: the same numbers as `step`, bit for bit.
@@ -102,12 +143,14 @@ class Forecaster:
         `times` (n,) seconds or None, `values` (n,) or (n, fields). Raises `ValueError` as `step`.
         """
         rows = self._rows(values)
-        made = self._run(self._times(times, len(rows)), rows)
-        made = made[..., 0] if made.shape[-1] == 1 else made
-        return Replay(made[:, 0], made[:, 1], made[:, 2])
+        made, events = self._run(self._times(times, len(rows)), rows)
+        stepping.absorb(self._handle)
+        yhat, lower, upper = (self._forecasts(made)[:, k] for k in range(3))
+        return Replay(yhat, lower, upper, tuple(events))
 
     def state(self) -> dict[str, Array]:
         """Return copies of all arrays, by name: with `settings`, all there is to know."""
+        self.absorb()
         return {name: array.copy() for name, array in self._state._asdict().items()}
 
     @property
@@ -152,32 +195,49 @@ class Forecaster:
             raise StateError(f"{path}: {error}") from error
 
     @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts that the forecast is mixed from."""
+        return expert_names(self._settings)
+
+    def opinions(self) -> Array:
+        """Return each expert's newest forecast, (horizons, experts).
+
+        With several targets it is (horizons, targets, experts).
+        Raises `ValueError` before the first record.
+        """
+        state = self._state
+        if state.counts[PUSHED] == 0:
+            raise ValueError("no record has been stepped yet")
+        slot = (state.counts[PUSHED] - 1) % state.waiting_at.size
+        answers = state.waiting_experts[slot, :, :, 1 + MEMORIES.size :].copy()
+        return np.asarray(answers[0] if len(answers) == 1 else answers.swapaxes(0, 1))
+
+    @property
     def seq(self) -> int:
         """How many records were stepped so far."""
-        return int(self._state.counts[kernels.SEQ])
+        return int(self._state.counts[SEQ] + self._state.counts[PENDING])
 
     @property
     def time(self) -> float | None:
         """The time of the newest record, in seconds; None before it, and without a clock."""
-        last = float(self._state.clock[kernels.LAST])
+        last = float(self._state.clock[LAST])
         return None if np.isnan(last) else last
 
     @property
     def cadence(self) -> float | None:
         """The usual seconds from one record to the next: as given or learned; None if unknown."""
-        return float(self._state.clock[kernels.CADENCE]) or None
+        return float(self._state.clock[CADENCE]) or None
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the model's arrays take."""
         return sum(array.nbytes for array in self._state)
 
-    def _row(self, values: ArrayLike) -> Array:
-        row = np.asarray(values, np.float64).reshape(1, -1)
-        if row.shape[1] != self._settings.fields or np.ndim(values) > 1:
+    def _fill_row(self, values: ArrayLike) -> None:
+        if np.shape(values) not in self._row_shapes:
             shape, fields = np.shape(values), self._settings.fields
             raise ValueError(f"values have shape {shape}; this model wants ({fields},)")
-        return row
+        self._row[0] = values
 
     def _rows(self, values: ArrayLike) -> Array:
         rows = np.asarray(values, np.float64)
@@ -187,9 +247,9 @@ class Forecaster:
             raise ValueError(f"values have shape {shape}; this model wants (n, {fields})")
         return rows
 
-    def _time(self, time: float | None) -> Array:
-        when = np.array([np.nan if time is None else float(time)])
-        if self._settings.by_time and not np.isfinite(when[0]):
+    def _time(self, time: float | None) -> float:
+        when = np.nan if time is None else float(time)
+        if self._settings.by_time and not math.isfinite(when):
             raise ValueError("horizons are durations: every record needs a time, in seconds")
         return when
 
@@ -201,39 +261,48 @@ class Forecaster:
             raise ValueError("horizons are durations: every record needs a time, in seconds")
         return filled
 
-    def _run(self, times: Array, rows: Array) -> Array:
-        made = np.empty((len(rows), *self._state.forecast.shape))
-        done = 0
+    def _run(self, times: Array, rows: Array) -> tuple[Array, list[Event]]:
+        made: Array = np.empty((len(rows), self._row_size))
+        events: list[Event] = []
+        done = stepping.observe(self._handle, times, rows, made)
         while True:
-            done += kernels.run(self._handle, times[done:], rows[done:], made[done:])
+            if self._state.counts[NEWS]:
+                time = float(times[done - 1])
+                events += monitor.events(self._state, None if math.isnan(time) else time)
             if done == len(rows):
-                return made
-            self._bind(with_room(self._state))
+                return made, events
+            if not self._state.counts[NEWS]:
+                self._bind(with_room(self._state))
+            done += stepping.observe(self._handle, times[done:], rows[done:], made[done:])
 
     def _bind(self, state: State) -> None:
-        self._state, self._handle = state, kernels.bind(state)
+        self._state = in_one_block(state)
+        self._handle = bind(self._state)
+        told = state.forecast
+        self._told_size, self._row_size = told.size, told.size + state.condition.size + 1
+        self._told_shape = told.shape if told.shape[2] > 1 else told.shape[:2]
 
-    def _told(self, time: float | None, row: Array, made: Array) -> Forecast:
-        state = self._state
-        yhat, lower, upper = made
-        coverage, skill = state.quality.copy()
-        shape = (-1,) if state.targets.size == 1 else yhat.shape
-        y = row[state.targets]
-        y[~(np.abs(y) <= kernels.LARGEST)] = np.nan
+    def _forecasts(self, made: Array) -> Array:
+        """Rows of output as (n, TOLD, horizons) or (n, TOLD, horizons, targets)."""
+        return made[:, : self._told_size].reshape(-1, *self._told_shape)
+
+    def _told(self, time: float | None, row: Array, events: list[Event]) -> Forecast:
+        yhat, lower, upper, coverage, skill = row[: self._told_size].reshape(self._told_shape)
+        y, score, sign, active = row[self._told_size : -1].reshape(CONDITIONS, -1)
         return Forecast(
-            time=time,
-            seq=self.seq - 1,
-            status=_STATUS[state.counts[kernels.STATUS]],
-            y=y,
-            yhat=yhat.reshape(shape),
-            yhat_lower=lower.reshape(shape),
-            yhat_upper=upper.reshape(shape),
-            coverage=coverage.reshape(shape),
-            skill=skill.reshape(shape),
-            anomaly_score=state.monitor[:, kernels.SCORE].copy(),
-            anomaly_sign=state.monitor[:, kernels.SIGN].astype(np.int8),
-            anomaly_active=state.monitor[:, kernels.ACTIVE] > 0.0,
-            events=tuple(monitor.events(state, time)),
+            time,
+            self.seq - 1,
+            _STATUS[int(row[-1])],
+            y,
+            yhat,
+            lower,
+            upper,
+            coverage,
+            skill,
+            score,
+            sign,
+            active,
+            tuple(events),
         )
 
 

@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model import kernels
+from streamlnn.model.experts import Learner, expert_names, joint_learners, own_learners
+from streamlnn.model.features import lags_of
 from streamlnn.model.intervals import initial_intervals
-from streamlnn.model.kernels import LAGS, State
 from streamlnn.model.mixture import initial_mixture
+from streamlnn.model.modes import initial_modes
+from streamlnn.model.monitor import WATCHED
 from streamlnn.model.reservoir import LagUnits, Reservoir
 from streamlnn.model.scaling import initial_scaling
+from streamlnn.model.seasons import initial_seasons
 from streamlnn.model.settings import Settings
+from streamlnn.model.settling import SCORES
+from streamlnn.model.state import CONDITIONS, COUNTS, TOLD, State
 from streamlnn.model.waiting import FEWEST_WAITING, MOST_WAITING, turns
 
-MOST_REMEMBERED = 4096
-"""Past values kept for the seasons, at most: a longer season is kept at a coarser spacing."""
-
-RESERVOIR_READOUT = (0.9995, 0.1)
-OWN_READOUTS = ((0.998, 0.1), (0.9998, 0.1))
-"""Forgetting and ridge of the readout on all features, and of the autoregressions."""
+PLASTICITY_RATE = 1e-4
 
 
 def initial_state(settings: Settings) -> State:
     """Return the arrays of a model that has seen nothing."""
-    parts = _fixed(settings) | _running(settings) | _learned(settings)
-    return State(**parts, **_waiting(settings, parts), **_seasons(settings))
-
-
-def lags_of(fields: int) -> int:
-    """How many past values of each field the joint features hold."""
-    return max(4, min(LAGS, 192 // fields))
-
-
-def feature_count(settings: Settings) -> int:
-    """Length of the joint feature vector: 1, the lags, both halves of the reservoir."""
-    return 1 + settings.fields * lags_of(settings.fields) + 2 * settings.units
+    parts = _fixed(settings) | _running(settings) | _readouts(settings)
+    return State(**parts, **_waiting(settings, parts), **initial_seasons(settings))
 
 
 def _fixed(settings: Settings) -> dict[str, NDArray[Any]]:
+    joint, own = joint_learners(settings), own_learners(settings)
     return {
         "by_time": np.array([settings.by_time]),
         "horizons": np.array(settings.horizon_lengths),
-        "seasons": np.array(settings.season_lengths, np.float64),
         "targets": np.array(settings.target_fields, np.int64),
         "alpha": np.array([1.0 - settings.level]),
-        "readout_settings": np.array([RESERVOIR_READOUT, *OWN_READOUTS]),
+        "joint_sizes": _sizes(joint),
+        "joint_settings": _manners(joint),
+        "own_sizes": _sizes(own),
+        "own_settings": _manners(own),
+        "plasticity": np.array([PLASTICITY_RATE if settings.plasticity else 0.0]),
         **_units(settings.units, settings.fields, settings.seed, settings.dtype),
     }
+
+
+def _sizes(learners: list[Learner]) -> NDArray[np.int64]:
+    return np.array([learner.size for learner in learners], np.int64)
+
+
+def _manners(learners: list[Learner]) -> NDArray[np.float64]:
+    return np.array([(each.forgetting, each.ridge, each.walk) for each in learners])
 
 
 @lru_cache(maxsize=8)
@@ -65,6 +66,9 @@ def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[
         "W_in": reservoir.W_in,
         "bias": reservoir.bias,
         "tau": reservoir.tau,
+        "W_gate": reservoir.gate_links,
+        "gate_in": reservoir.gate_in,
+        "gate_bias": reservoir.gate_bias,
         "V": lag_units.V,
         "V_bias": lag_units.bias,
     }
@@ -72,16 +76,15 @@ def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[
 
 def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     T, H = len(settings.target_fields), len(settings.horizons)
-    every = settings.every or 0.0
-    experts = kernels.FIRST_OWN + len(OWN_READOUTS) + len(settings.seasons)
+    every, experts = settings.every or 0.0, len(expert_names(settings))
     return {
-        "counts": np.zeros(kernels.COUNTS, np.int64),
+        "counts": np.zeros(COUNTS, np.int64),
         "clock": np.array([np.nan, every, every, np.nan, every]),
         "gaps": np.zeros(32),
-        "scores": np.zeros((T, H, kernels.SCORES)),
-        "monitor": np.zeros((T, kernels.WATCHED)),
-        "forecast": np.full((3, H, T), np.nan),
-        "quality": np.full((2, H, T), np.nan),
+        "scores": np.zeros((T, H, SCORES)),
+        "monitor": np.zeros((T, WATCHED)),
+        "forecast": np.full((TOLD, H, T), np.nan),
+        "condition": np.zeros((CONDITIONS, T)),
         "due": np.zeros(H, np.int64),
         "stride": np.ones(H, np.int64),
         **initial_scaling(settings.fields, T),
@@ -90,28 +93,38 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     }
 
 
-def _learned(settings: Settings) -> dict[str, NDArray[Any]]:
-    dtype, M, A = settings.dtype, feature_count(settings), 1 + LAGS
-    T, H, L = len(settings.target_fields), len(settings.horizons), len(OWN_READOUTS)
-    ridges = np.array([ridge for _, ridge in OWN_READOUTS])
+def _readouts(settings: Settings) -> dict[str, NDArray[Any]]:
+    T, H, dtype = len(settings.target_fields), len(settings.horizons), settings.dtype
+    joint, own = joint_learners(settings), own_learners(settings)
     return {
         "x": np.zeros(settings.units, dtype),
-        "features": np.zeros(M, dtype),
-        "own": np.zeros((T, A), dtype),
-        "U": np.zeros(M * (M - 1) // 2, dtype),
-        "D": np.full(M, 1.0 / RESERVOIR_READOUT[1], dtype),
-        "weights": np.zeros((T, H, M), dtype),
-        "U_own": np.zeros((T, L, A * (A - 1) // 2), dtype),
-        "D_own": np.broadcast_to(1.0 / ridges[:, None], (T, L, A)).astype(dtype),
-        "own_weights": np.zeros((T, L, H, A), dtype),
+        "ip_gain": np.ones(settings.units, dtype),
+        "ip_bias": np.zeros(settings.units, dtype),
+        **initial_modes(T, dtype),
+        "features": np.zeros(joint[0].size, dtype),
+        "own": np.zeros((T, max(learner.size for learner in own)), dtype),
+        "U": np.zeros(_packed(joint), dtype),
+        "D": _precisions(joint).astype(dtype),
+        "weights": np.zeros((T, H, _sizes(joint).sum()), dtype),
+        "U_own": np.zeros((T, _packed(own)), dtype),
+        "D_own": np.tile(_precisions(own), (T, 1)).astype(dtype),
+        "own_weights": np.zeros((T, H, _sizes(own).sum()), dtype),
     }
 
 
+def _packed(learners: list[Learner]) -> int:
+    return sum(learner.size * (learner.size - 1) // 2 for learner in learners)
+
+
+def _precisions(learners: list[Learner]) -> NDArray[np.float64]:
+    return np.concatenate([np.full(each.size, 1.0 / each.ridge) for each in learners])
+
+
 def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    C = _slots(settings)
+    C, dtype = _slots(settings), settings.dtype
     T, H, G, E = parts["losses"].shape
-    Q, M, A = parts["log_q"].shape[2], parts["D"].size, parts["own"].shape[1]
-    dtype, L = settings.dtype, len(OWN_READOUTS)
+    Q, M, A = parts["log_q"].shape[2], parts["features"].size, parts["own"].shape[1]
+    N, B = parts["D"].size, parts["D_own"].shape[1]
     return {
         "waiting_at": np.zeros(C),
         "waiting_seq": np.zeros(C, np.int64),
@@ -119,11 +132,11 @@ def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, ND
         "waiting_experts": np.zeros((C, T, H, 1 + G + E)),
         "waiting_bands": np.zeros((C, T, H, 1 + Q)),
         "waiting_x": np.zeros((C, M), dtype),
-        "waiting_gain": np.zeros((C, M), dtype),
+        "waiting_gain": np.zeros((C, N), dtype),
         "waiting_own": np.zeros((C, T, A), dtype),
-        "waiting_own_gain": np.zeros((C, T, L, A), dtype),
-        "refresh_gain": np.zeros((turns(C), M), dtype),
-        "refresh_own_gain": np.zeros((turns(C), T, L, A), dtype),
+        "waiting_own_gain": np.zeros((C, T, B), dtype),
+        "refresh_gain": np.zeros((turns(C), N), dtype),
+        "refresh_own_gain": np.zeros((turns(C), T, B), dtype),
     }
 
 
@@ -131,18 +144,3 @@ def _slots(settings: Settings) -> int:
     if settings.by_time:
         return FEWEST_WAITING
     return min(MOST_WAITING, int(settings.horizon_lengths[-1]) + 1)
-
-
-def _seasons(settings: Settings) -> dict[str, NDArray[Any]]:
-    T, longest = len(settings.target_fields), max(settings.season_lengths, default=0.0)
-    spacing = longest / MOST_REMEMBERED
-    size = MOST_REMEMBERED
-    if not settings.by_time:
-        spacing = max(1.0, math.ceil(spacing))
-        size = math.ceil(longest / spacing)
-    size = size + 2 if longest else 0
-    return {
-        "season_at": np.zeros(size),
-        "season_values": np.zeros((size, T)),
-        "season_spacing": np.array([spacing]),
-    }

@@ -1,18 +1,18 @@
 """Bands that hold the share of values they promise, for every target and horizon on its own.
 
-A bank of quantile trackers follows the absolute error, told in scales (`kernels.track`). Three
+A bank of quantile trackers follows the absolute error, told in scales (`track`). Three
 move by a step of their logarithm, at the rates .01, .03 and .1: up when a value fell outside the
 band that had been issued for it, a little down when not, in the proportion that makes up for the
 level. Two more ride on a running mean of the errors. The half width is their weighted geometric
-mean, weights by discounted pinball loss ** -4 (`kernels.band`).
+mean, weights by discounted pinball loss ** -4 (`band`).
 
 This is online conformal prediction in the manner of Gibbs & Candes (2021), on a logarithmic scale:
 while log q stays within a range B, the long-run coverage is off by at most (B / rate + h) / T,
 whatever the data do. It needs no window, cannot become infinite, and works with labels that come
 h records late, where adaptive methods with one rate either lag or swing.
-
-The compiled part is the section "intervals" of kernels.py.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.kernels import TRACKER_RATES, State
+from streamlnn.model.compiled import exact
+from streamlnn.model.state import State
+
+TRACKER_RATES = np.array([0.01, 0.03, 0.1, 0.01, 0.01])
+"""Learning rates of the quantile trackers; the last two ride on a running mean of the scores."""
+MEAN_RATES = np.array([0.0, 0.0, 0.0, 1.0 / 50.0, 1.0 / 150.0])
 
 
 def initial_intervals(targets: int, horizons: int) -> dict[str, NDArray[Any]]:
@@ -56,3 +61,47 @@ def rescaled(state: State, alpha: float) -> State:
 
 def _normal_width(alpha: float) -> float:
     return -NormalDist().inv_cdf(min(max(alpha, 1e-9), 1.0 - 1e-9) / 2.0)
+
+
+@exact
+def _tracker(log_q, means, k):
+    if MEAN_RATES[k] == 0.0:
+        return max(np.exp(log_q[k]), 1e-6)
+    return max(means[k] * np.exp(log_q[k]), 1e-6)
+
+
+@exact
+def band(log_q, means, losses, out):
+    """Half width in scales, and each tracker's own behind it, into `out`."""
+    best = np.inf
+    for k in range(losses.size):
+        out[1 + k] = _tracker(log_q, means, k)
+        best = min(best, losses[k])
+    best = max(best, 1e-24)
+    total, mean = 0.0, 0.0
+    for k in range(losses.size):
+        weight = (max(losses[k], 1e-24) / best) ** -4.0
+        total += weight
+        mean += weight * np.log(out[1 + k])
+    out[0] = np.exp(mean / total)
+
+
+@exact
+def track(log_q, means, losses, issued, score, alpha, count, delay):
+    """Learn from one absolute error in scales and the half widths that were issued for it.
+
+    `delay` is how many forecasts are under way. Until as many have been scored, the error is held
+    against the width of now: else each of those under way would push for one and the same miss.
+    """
+    young = count < delay
+    for k in range(losses.size):
+        q = issued[1 + k]
+        losses[k] = 0.99 * losses[k] + (score - q) * ((1.0 if score > q else 0.0) - alpha)
+        if count == 0.0:
+            log_q[k] = np.log(max(score, 1e-3)) if MEAN_RATES[k] == 0.0 else 0.7
+            means[k] = score
+            continue
+        above = 1.0 if score > (_tracker(log_q, means, k) if young else q) else 0.0
+        means[k] += max(1.0 / (count + 1.0), MEAN_RATES[k]) * (score - means[k])
+        rate = max(TRACKER_RATES[k], 1.0 / (count + 10.0))
+        log_q[k] = min(max(log_q[k] + rate * (above - alpha), -14.0), 50.0)

@@ -6,9 +6,10 @@ and compared; inside the model, and in the Python API, time is float seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,8 +75,7 @@ class Event:
     p: float = float("nan")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True, eq=False):
     """What was believed at `time` about `time + h`, for every horizon h of one stream.
 
     Arrays `yhat, yhat_lower, yhat_upper, coverage, skill` have shape (horizons,) for a stream of
@@ -83,7 +83,7 @@ class Forecast:
     (targets,). `coverage` is the recent measured share of values that fell inside the band,
     `skill` is 1 - MAE / MAE of persistence; both are NaN until a forecast has been scored.
     `time` is float seconds, or None for a stream without a clock; `seq` counts the records the
-    model has stepped, from 0.
+    model has stepped, from 0. `anomaly_sign` is -1, 0 or 1, `anomaly_active` 0 or 1.
     """
 
     time: float | None
@@ -96,6 +96,6 @@ class Forecast:
     coverage: Vector
     skill: Vector
     anomaly_score: Vector
-    anomaly_sign: NDArray[np.int8]
-    anomaly_active: NDArray[np.bool_]
-    events: tuple[Event, ...] = field(default=())
+    anomaly_sign: Vector
+    anomaly_active: Vector
+    events: tuple[Event, ...] = ()

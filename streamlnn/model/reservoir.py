@@ -1,10 +1,11 @@
 """The fixed random units: a recurrent reservoir that keeps time, and units on a window of lags.
 
-Here the units are drawn; the compiled part, what they make of a record, is the section "features"
-of kernels.py. The forecaster takes the drawn arrays and steps them in there; `Reservoir.step` is
-the same code with a face, for researchers and tests.
+`Reservoir` and `LagUnits` draw them, and are the face for researchers and tests; the forecaster
+takes the drawn arrays and calls the compiled functions on them.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: D103 - most of the compiled ones are named after the one thing they do
 from __future__ import annotations
 
 from typing import Any
@@ -12,9 +13,78 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamlnn.model import kernels
+from streamlnn.model.compiled import exact, fused
+from streamlnn.model.readout import dot
+from streamlnn.model.squash import squash
 
 Array = NDArray[Any]
+
+
+@fused
+def _heard(W, taps, x, i):
+    total = x.dtype.type(0)
+    for k in range(taps.shape[1]):
+        total += W[i, k] * x[taps[i, k]]
+    return total
+
+
+@exact
+def hear(x, u, taps, W, W_in, bias, out):
+    """Write what every unit hears from others and from the inputs: W x + W_in u + bias."""
+    for i in range(x.size):
+        out[i] = bias[i] + dot(W_in[i], u) + _heard(W, taps, x, i)
+
+
+@fused
+def _open(rate, least, span):
+    """Turn tanh(a / 2) into rates between `least` and `least` + `span`: a logistic gate."""
+    half = rate.dtype.type(0.5)
+    for i in range(rate.size):
+        rate[i] = least + span * (half + half * rate[i])
+
+
+@fused
+def _half_leaks(rate, tau, dt):
+    for i in range(rate.size):
+        rate[i] = rate[i] * dt / (rate.dtype.type(2) * tau[i])
+
+
+@fused
+def _follow(x, drive, half):
+    """Cover the share 1 - exp(-a) of the way, given tanh(a / 2)."""
+    one = x.dtype.type(1)
+    for i in range(x.size):
+        x[i] += (half[i] + half[i]) / (one + half[i]) * (drive[i] - x[i])
+
+
+@exact
+def leak(x, drive, rate, tau, dt):
+    """Let leaky units follow their drive over dt usual steps: exact, the drive held constant.
+
+    `rate` is how fast time goes for each unit; it is used up.
+    """
+    _half_leaks(rate, tau, x.dtype.type(dt))
+    squash(rate)
+    _follow(x, drive, rate)
+
+
+LEAST_RATE, RATE_SPAN = 0.2, 4.0
+
+
+@exact
+def open_gate(x, u, taps, W_gate, gate_in, gate_bias, rate):
+    """Write how fast time goes for each unit, by what it hears: the liquid part."""
+    hear(x, u, taps, W_gate, gate_in, gate_bias, rate)
+    squash(rate)
+    number = x.dtype.type
+    _open(rate, number(LEAST_RATE), number(RATE_SPAN))
+
+
+@exact
+def lag_units(window, V, bias, out):
+    for i in range(out.size):
+        out[i] = bias[i] + dot(V[i], window)
+    squash(out)
 
 
 class Reservoir:
@@ -54,6 +124,9 @@ class Reservoir:
         self.W_in = (random.uniform(-1.0, 1.0, (units, inputs)) / np.sqrt(inputs)).astype(dtype)
         self.bias = random.uniform(-0.2, 0.2, units).astype(dtype)
         self.tau = np.exp(random.uniform(np.log(0.3), np.log(30.0), units)).astype(dtype)
+        self.gate_links = (0.25 * random.standard_normal(links.shape)).astype(dtype)
+        self.gate_in = (0.25 * random.standard_normal(self.W_in.shape)).astype(dtype)
+        self.gate_bias = random.normal(-0.5, 0.25, units).astype(dtype)
 
     @property
     def W(self) -> Array:  # noqa: N802 - the letter the field uses
@@ -62,10 +135,12 @@ class Reservoir:
 
     def step(self, x: Array, u: Array, dt: float) -> Array:
         """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
-        new, drive = x.astype(self.tau.dtype), np.empty_like(self.tau)
-        u = np.asarray(u, self.tau.dtype)
-        kernels.reservoir_drive(new, u, self.taps, self.links, self.W_in, self.bias, drive)
-        kernels.leak(new, drive, self.tau, dt)
+        new, u = x.astype(self.tau.dtype), np.asarray(u, self.tau.dtype)
+        drive, rate = np.empty_like(new), np.empty_like(new)
+        hear(new, u, self.taps, self.links, self.W_in, self.bias, drive)
+        squash(drive)
+        open_gate(new, u, self.taps, self.gate_links, self.gate_in, self.gate_bias, rate)
+        leak(new, drive, rate, self.tau, dt)
         return new
 
 

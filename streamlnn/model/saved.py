@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlnn.errors import StateError
-from streamlnn.model import kernels
+from streamlnn.model.clock import CADENCE, FIXED_CADENCE, median
 from streamlnn.model.intervals import rescaled
-from streamlnn.model.kernels import State
+from streamlnn.model.state import GAPS, PUSHED, SEQ, State
 from streamlnn.model.waiting import MOST_WAITING, grown
 
-_ASKED_FOR = ("by_time", "horizons", "seasons", "targets", "season_spacing")
+_ASKED_FOR = ("by_time", "horizons", "targets", "joint_sizes", "own_sizes")
 """Arrays that say what was asked for: they must be what the settings say."""
 
 
@@ -47,17 +47,22 @@ def checked(fresh: State, arrays: Mapping[str, NDArray[Any]]) -> State:
 
 def _under(fresh: State, state: State) -> State:
     """Return what `state` has learned, under what the settings of `fresh` fix."""
-    given = fresh.clock[kernels.FIXED_CADENCE]
-    if state.clock[kernels.FIXED_CADENCE] != given:
-        state.clock[kernels.FIXED_CADENCE] = given
-        state.clock[kernels.CADENCE] = given or _usual_gap(state)
+    given = fresh.clock[FIXED_CADENCE]
+    if state.clock[FIXED_CADENCE] != given:
+        state.clock[FIXED_CADENCE] = given
+        state.clock[CADENCE] = given or _usual_gap(state)
     kept = rescaled(state, float(fresh.alpha[0]))
-    return kept._replace(alpha=fresh.alpha, readout_settings=fresh.readout_settings)
+    return kept._replace(
+        alpha=fresh.alpha,
+        joint_settings=fresh.joint_settings,
+        own_settings=fresh.own_settings,
+        plasticity=fresh.plasticity,
+    )
 
 
 def _usual_gap(state: State) -> float:
-    gaps = state.gaps[: state.counts[kernels.GAPS]]
-    return float(kernels.median(gaps)) if gaps.size else 0.0
+    gaps = state.gaps[: state.counts[GAPS]]
+    return float(median(gaps)) if gaps.size else 0.0
 
 
 def _same_form(name: str, have: NDArray[Any], want: NDArray[Any]) -> None:
@@ -69,13 +74,13 @@ def _same_form(name: str, have: NDArray[Any], want: NDArray[Any]) -> None:
 
 
 def _indices_inside(state: State) -> None:
-    pushed, slots = state.counts[kernels.PUSHED], state.waiting_at.size
+    pushed, slots = state.counts[PUSHED], state.waiting_at.size
     sound = {
         "taps": (state.taps >= 0) & (state.taps < state.x.size),
         "counts": (state.counts >= 0) & (state.counts < 2**62),
         "due": (state.due >= max(0, pushed - slots)) & (state.due <= pushed),
         "stride": state.stride >= 1,
-        "waiting_seq": (state.waiting_seq >= 0) & (state.waiting_seq <= state.counts[kernels.SEQ]),
+        "waiting_seq": (state.waiting_seq >= 0) & (state.waiting_seq <= state.counts[SEQ]),
     }
     for name, inside in sound.items():
         if not inside.all():

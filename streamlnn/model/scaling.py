@@ -1,7 +1,7 @@
 """Running location and scale of every field; increments.
 
 A model that is to need no tuning must not care about units. For each field, from the values as
-they come, in float64 (compiled: the section "scaling" of kernels.py, `update_scale`):
+they come, in float64:
 
 - `MEAN` and `SPREAD`, running mean and standard deviation: they make the level (y - mean) / spread,
   within +-5, that the reservoir hears;
@@ -16,6 +16,8 @@ tens of records. A scale never falls below a millionth of the largest it was: a 
 not lead to a division by nothing.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +25,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.kernels import LAGS, SCALES
+from streamlnn.model.compiled import cached, exact
+
+LAGS = 24
+"""Past values of its own that the autoregressions of a target look at."""
+
+LARGEST = 1e300
+"""A greater magnitude counts as missing: differences of two such values would overflow."""
+
+# State.scales, per field
+SCALES = 10
+MEAN, SPREAD, STEP, BIGGEST_SPREAD, BIGGEST_STEP, LOW, HIGH, SEEN, STEPS, FRESH = range(SCALES)
 
 
 def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
@@ -33,3 +45,51 @@ def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
         "history": np.zeros((fields, LAGS)),
         "before": np.full(targets, np.nan),
     }
+
+
+@exact
+def _running(size, deviation, count):
+    """Return a running root mean square that, once it is something, doubles its square at most."""
+    rate = max(1.0 / count, 0.001)
+    limit = size / np.sqrt(rate)
+    if count > 8 and size > 0.0:
+        deviation = min(max(deviation, -limit), limit)
+    return np.hypot(np.sqrt(1.0 - rate) * size, np.sqrt(rate) * deviation)
+
+
+@exact
+def _floored(size, biggest):
+    return max(size, 1e-6 * biggest)
+
+
+@cached
+def update_scale(scale, value, last):
+    """Let the running location and scales of one field see an observed value."""
+    first = scale[SEEN] == 0.0
+    scale[SEEN] += 1.0
+    scale[MEAN] = value if first else scale[MEAN]
+    scale[LOW] = value if first else min(scale[LOW], value)
+    scale[HIGH] = value if first else max(scale[HIGH], value)
+    scale[MEAN] += (value - scale[MEAN]) * max(1.0 / scale[SEEN], 0.001)
+    spread = _running(scale[SPREAD], value - scale[MEAN], scale[SEEN])
+    scale[BIGGEST_SPREAD] = max(scale[BIGGEST_SPREAD], spread)
+    scale[SPREAD] = _floored(spread, scale[BIGGEST_SPREAD])
+    if scale[FRESH] > 0.0:
+        scale[STEPS] += 1.0
+        step = _running(scale[STEP], value - last, scale[STEPS])
+        scale[BIGGEST_STEP] = max(scale[BIGGEST_STEP], step)
+        scale[STEP] = _floored(step, scale[BIGGEST_STEP])
+
+
+@exact
+def step_scale(scale):
+    """Root mean square of the change from one record to the next; 1 while nothing ever changed."""
+    return scale[STEP] if scale[STEP] > 0.0 else 1.0
+
+
+@exact
+def level(scale, value):
+    """Standardised value, within +-5."""
+    if scale[SPREAD] == 0.0:
+        return 0.0
+    return min(max((value - scale[MEAN]) / scale[SPREAD], -5.0), 5.0)

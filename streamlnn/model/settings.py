@@ -25,6 +25,7 @@ class Settings:
     seed: int
     dtype: str
     every: float | None
+    plasticity: bool = False
 
     def __post_init__(self) -> None:
         _one_kind(self.horizons, self.seasons)
@@ -57,6 +58,11 @@ class Settings:
     def season_lengths(self) -> list[float]:
         """Seasons in samples, or in seconds."""
         return [_length(s) for s in self.seasons]
+
+    @property
+    def season_slots(self) -> int:
+        """How many seasons the model has room for: those given."""
+        return len(self.seasons)
 
     @property
     def target_fields(self) -> list[int]:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model import kernels
-from streamlnn.model.kernels import REFRESH_EVERY, State
+from streamlnn.model.readout import REFRESH_EVERY
+from streamlnn.model.state import PUSHED, SEQ, THINNED, State
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ def with_room(state: State) -> State:
 def grown(state: State) -> State:
     """Return the state with twice the slots; nothing else changes."""
     slots = min(2 * state.waiting_at.size, MOST_WAITING)
-    pushed, seq = state.counts[kernels.PUSHED], state.counts[kernels.SEQ]
+    pushed, seq = state.counts[PUSHED], state.counts[SEQ]
     rings = {name: _resized(getattr(state, name), slots, pushed) for name in _rings()}
     refreshed = (seq + REFRESH_EVERY - 1) // REFRESH_EVERY
     for name in ("refresh_gain", "refresh_own_gain"):
@@ -46,7 +46,7 @@ def grown(state: State) -> State:
 def thinned(state: State) -> State:
     """Return the state with a quarter of the slots free: the busiest horizons wait for fewer."""
     state, slots = _compacted(state), state.waiting_at.size
-    while state.counts[kernels.PUSHED] - state.due.min() > slots - slots // 4:
+    while state.counts[PUSHED] - state.due.min() > slots - slots // 4:
         state.stride[_busiest(state)] *= 2
         state = _compacted(state)
     return state
@@ -71,7 +71,7 @@ def _wanted(state: State, numbers: Array) -> Array:
 
 
 def _waiting(state: State) -> Array:
-    return np.arange(state.due.min(), state.counts[kernels.PUSHED])
+    return np.arange(state.due.min(), state.counts[PUSHED])
 
 
 def _busiest(state: State) -> int:
@@ -89,7 +89,7 @@ def _compacted(state: State) -> State:
     for name, ring in rings.items():
         ring[now % slots] = getattr(state, name)[kept % slots]
     counts = state.counts.copy()
-    counts[kernels.THINNED] += numbers.size - kept.size
-    counts[kernels.PUSHED] = numbers[0] + kept.size
+    counts[THINNED] += numbers.size - kept.size
+    counts[PUSHED] = numbers[0] + kept.size
     due = numbers[0] + np.searchsorted(kept, state.due)
     return state._replace(counts=counts, due=due.astype(np.int64), **rings)

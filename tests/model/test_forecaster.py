@@ -10,7 +10,7 @@ import pytest
 
 from streamlnn import Forecaster
 from streamlnn.errors import StateError
-from streamlnn.model.kernels import State
+from streamlnn.model.state import State
 
 SAMPLES: dict[str, Any] = {"horizons": [1, 12, 48]}
 TIMED: dict[str, Any] = {"horizons": ["10s", "1m"], "seasons": ["5m"]}

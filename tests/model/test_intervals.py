@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamlnn import Forecaster
-from streamlnn.model import kernels
+from streamlnn.model.intervals import band
 
 
 def coverage(y: np.ndarray, horizons: list[int], level: float = 0.9) -> list[float]:
@@ -56,7 +56,7 @@ def test_the_live_coverage_is_the_recent_measured_share() -> None:
 def test_a_band_is_mixed_from_its_trackers() -> None:
     """Trackers that agree give that width; one that lost much less gives nearly its own."""
     out, means = np.zeros(6), np.ones(5)
-    kernels.band(np.zeros(5), means, np.ones(5), out)
+    band(np.zeros(5), means, np.ones(5), out)
     assert out[0] == pytest.approx(1.0)
-    kernels.band(np.log([1.0, 2.0, 3.0, 4.0, 5.0]), means, np.array([9, 9, 1, 9, 9.0]), out)
+    band(np.log([1.0, 2.0, 3.0, 4.0, 5.0]), means, np.array([9, 9, 1, 9, 9.0]), out)
     assert out[0] == pytest.approx(3.0, rel=0.01)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamlnn.model import kernels
-from streamlnn.model.readout import Readout
+from streamlnn.model.readout import REFRESH_EVERY, Readout, correct, refresh_weight
 
 
 def _pairs(n: int, features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -41,9 +40,9 @@ def test_refreshes_are_observations_of_the_prior_in_the_same_problem() -> None:
     readout = Readout(5, forgetting=0.95, ridge=0.3)
     for x, target in zip(X, y, strict=True):
         readout.learn(x, np.array([target]))
-    times = np.arange(kernels.REFRESH_EVERY, 201, kernels.REFRESH_EVERY)
-    units = np.eye(5)[(times // kernels.REFRESH_EVERY) % 5]
-    strength = kernels.refresh_weight(0.95, 0.3, 5) * 0.95 ** (200 - times)
+    times = np.arange(REFRESH_EVERY, 201, REFRESH_EVERY)
+    units = np.eye(5)[(times // REFRESH_EVERY) % 5]
+    strength = refresh_weight(0.95, 0.3, 5) * 0.95 ** (200 - times)
     rows, targets = np.concatenate([X, units]), np.concatenate([y, np.zeros(len(units))])
     weight = np.concatenate([0.95 ** np.arange(199, -1, -1), strength])
     direct = _least_squares(rows, targets, weight, np.full(5, 0.3 * 0.95**200))
@@ -80,7 +79,7 @@ def test_a_record_that_stands_for_many_is_learned_as_that_many() -> None:
     P_before, W = _covariance(single), single.weights.copy()
     x, target = np.array([1.0, -2.0, 0.5]), 3.0
     gain = single.absorb(x)
-    kernels.correct(single.weights[0], x, gain, target, 8)
+    correct(single.weights[0], x, gain, target, 8)
     heavy = 8.0 * P_before @ x / (1.0 + 8.0 * x @ P_before @ x)
     np.testing.assert_allclose(single.weights[0], W[0] + heavy * (target - W[0] @ x), rtol=1e-9)
 
@@ -103,8 +102,8 @@ def test_a_stuck_input_does_not_wind_the_covariance_up(forgetting: float) -> Non
     for _ in range(100_000):
         gain = readout.absorb(stuck)
         readout.count += 1
-        if readout.count % kernels.REFRESH_EVERY == 0:
-            readout.relax(*readout.refresh(readout.count // kernels.REFRESH_EVERY))
+        if readout.count % REFRESH_EVERY == 0:
+            readout.relax(*readout.refresh(readout.count // REFRESH_EVERY))
     assert np.isfinite(gain).all()
     assert 0.0 <= readout.D.min() <= readout.D.max() <= 1.2 / 0.1 / forgetting**160
     errors = _learn_all(readout, X, y)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from streamlnn import Forecaster
-from streamlnn.model import kernels
+from streamlnn.model.settling import SCORED
+from streamlnn.model.state import THINNED
 from streamlnn.model.waiting import MOST_WAITING
 
 
@@ -111,7 +112,7 @@ def test_two_records_at_the_same_time_are_no_clock_set_back() -> None:
     model = Forecaster(["10s"])
     made = [model.step(t, v) for t, v in zip(twice, wave(400), strict=True)]
     assert [e for f in made for e in f.events] == []
-    assert model._state.scores[0, 0, kernels.SCORED] == 2 * 190
+    assert model._state.scores[0, 0, SCORED] == 2 * 190
     assert model.cadence == 1.0
 
 
@@ -133,7 +134,7 @@ def test_a_gap_is_told_and_nothing_is_learned_from_its_bridge() -> None:
     model = Forecaster(["5s"])
     times = np.concatenate([np.arange(100.0), 5000.0 + np.arange(100.0)])
     made = [model.step(t, 1.0 * t) for t in times[:101]]
-    scored = model._state.scores[0, 0, kernels.SCORED]
+    scored = model._state.scores[0, 0, SCORED]
     assert scored == 95
     (gap,) = (e for f in made for e in f.events)
     assert (gap.type, gap.phase, gap.time, gap.since) == ("gap", "end", 5000.0, 99.0)
@@ -151,7 +152,7 @@ def test_a_silence_of_over_three_usual_steps_is_a_gap(
         model = Forecaster(["1.5s"], **settings)
         events = [e.type for t in times for e in model.step(t, t).events]
         assert events == ["gap"] * gaps
-        assert model._state.scores[0, 0, kernels.SCORED] == taught
+        assert model._state.scores[0, 0, SCORED] == taught
 
 
 def late_packets(n: int) -> np.ndarray:
@@ -198,7 +199,7 @@ def test_long_horizons_on_fast_data_need_bounded_memory_and_still_learn() -> Non
     yhat, alone = all_finite(model, times, y), all_finite(short, times, y)
     state = model._state
     assert state.waiting_at.size == MOST_WAITING
-    assert state.counts[kernels.THINNED] > 0
+    assert state.counts[THINNED] > 0
     assert state.stride.tolist() == [1, 2]
     assert model.nbytes < 5_000_000
     due = slice(10_000, 18_000)

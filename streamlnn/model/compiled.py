@@ -1,0 +1,50 @@
+"""How the model's inner loops are compiled.
+
+Each part of the model holds its own loops, beside the text that explains them. They are called
+from one another and compiled together into the few entries that Python calls.
+
+Sums may be reordered and fused (`fused`: `reassoc`, `contract`) where that lets them use vector
+instructions, and nowhere else; the other liberties of fast maths cost accuracy here.
+
+Compiling takes tens of seconds, so the entries' machine code is cached. numba notices a change in
+the file of a cached function only, not in those of the functions it calls. Therefore a function is
+either `cached`, and calls nothing outside its file, or an entry made by a factory that takes
+`SOURCES`, a digest of all files of this folder, into its closure: numba looks at closures, too.
+"""
+
+# mypy: allow-untyped-defs
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+_COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+exact = njit(**_COMMON)
+fused = njit(**_COMMON, fastmath={"reassoc", "contract"})
+
+
+def cached(function: Any = None, **options: Any) -> Any:
+    """Compile like `exact`, and keep the machine code for the next process where that is possible.
+
+    numba refuses to cache, by an exception, where neither the package's folder nor the user's
+    cache folder can be written; then every process compiles anew.
+    """
+    if function is None:
+        return lambda later: cached(later, **options)
+    try:
+        return njit(cache=True, **_COMMON, **options)(function)
+    except RuntimeError:
+        return njit(**_COMMON, **options)(function)
+
+
+def _digest() -> str:
+    texts = (path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.blake2b(b"\0".join(texts), digest_size=16).hexdigest()
+
+
+SOURCES = _digest()
+"""Digest of the model's source files: what a cached entry is valid for."""

@@ -1,0 +1,202 @@
+"""The experts: so many ways to forecast, each asked about every target and horizon.
+
+No single way wins everywhere, so several answer, and `mixture` decides who is heard:
+
+- persistence: as now;
+- the joint readout on all features of the stream, the reservoir among them; where a stream has
+  several fields, also one on the linear part of them alone;
+- readouts on the target's own past: autoregressions on 24 lags that forget within 100, 500 and
+  5,000 records, and two on lags and modes, one that forgets within 2,000 and one whose weights
+  follow a random walk;
+- for each season, given or found, the value one season ago.
+
+Each readout predicts the change from the newest value in units of the usual change, from weights
+that start at 0: a young one says "as now". Every answer is kept near the range seen.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from streamlnn.model.compiled import exact
+from streamlnn.model.features import joint_parts, own_parts
+from streamlnn.model.readout import (
+    REFRESH_EVERY,
+    absorb,
+    dot,
+    refresh,
+    refresh_weight,
+    relax,
+    variance,
+    wander,
+)
+from streamlnn.model.scaling import HIGH, LOW, step_scale
+from streamlnn.model.seasons import seasonal
+from streamlnn.model.settings import Settings
+from streamlnn.model.state import SEQ
+
+PERSISTENCE, FIRST_READOUT = 0, 1
+
+
+class Learner(NamedTuple):
+    """One readout: its name, how many features it looks at, and how it forgets.
+
+    `forgetting` is the share of weight kept per record, `ridge` the strength of the pull towards
+    "as now", `walk` the variance that each weight gains per record where they follow a random walk.
+    """
+
+    name: str
+    size: int
+    forgetting: float
+    ridge: float
+    walk: float = 0.0
+
+
+def joint_learners(settings: Settings) -> list[Learner]:
+    """Return the readouts on the joint features, the full one first."""
+    T, H = len(settings.target_fields), len(settings.horizons)
+    linear, full = joint_parts(settings.fields, T, H, settings.season_slots, settings.units)
+    learners = [Learner("reservoir", full, 0.9995, 0.1)]
+    if settings.fields > 1:
+        learners.append(Learner("all fields", linear, 0.9998, 0.1))
+    return learners
+
+
+def own_learners(settings: Settings) -> list[Learner]:
+    """Return the readouts on each target's own features."""
+    lags, linear, modes = own_parts(len(settings.horizons), settings.season_slots)
+    return [
+        Learner("autoregression 100", lags, 0.99, 0.1),
+        Learner("autoregression 500", linear, 0.998, 0.1),
+        Learner("autoregression 5000", linear, 0.9998, 0.1),
+        Learner("modes 2000", modes, 0.9995, 0.1),
+        Learner("modes, walking", modes, 1.0, 1.0, 1e-5),
+    ]
+
+
+def expert_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the experts in the order in which they answer."""
+    readouts = [learner.name for learner in joint_learners(settings) + own_learners(settings)]
+    seasons = [f"season {season}" for season in settings.seasons]
+    return ("persistence", *readouts, *seasons)
+
+
+# ----------------------------------------------------------------------------------------- asking
+
+
+@exact
+def _bounded(s, field, value):
+    """Keep an answer near the range seen; it is the last value when it is not a number."""
+    half = (s.scales[field, HIGH] - s.scales[field, LOW]) / 2.0
+    low, high = s.scales[field, LOW] - half, s.scales[field, HIGH] + half
+    value = value if np.isfinite(value) else s.history[field, 0]
+    return min(max(value, low), high)
+
+
+@exact
+def _ask_readouts(weights, x, sizes, last, scale, answers):
+    start = 0
+    for r in range(sizes.size):
+        end = start + sizes[r]
+        answers[r] = last + scale * dot(weights[start:end], x[: sizes[r]])
+        start = end
+
+
+@exact
+def ask_experts(s, at, t, h, answers):
+    """Write what every expert forecasts for target t at horizon h into answers (E,)."""
+    field = s.targets[t]
+    last, scale = s.history[field, 0], step_scale(s.scales[field])
+    answers[PERSISTENCE] = last
+    k = FIRST_READOUT
+    _ask_readouts(s.weights[t, h], s.features, s.joint_sizes, last, scale, answers[k:])
+    k += s.joint_sizes.size
+    _ask_readouts(s.own_weights[t, h], s.own[t], s.own_sizes, last, scale, answers[k:])
+    k += s.own_sizes.size
+    for i in range(s.seasons.size):
+        answers[k + i] = seasonal(s, at, t, s.horizons[h], s.seasons[i])
+    for i in range(answers.size):
+        answers[i] = _bounded(s, field, answers[i])
+
+
+# -------------------------------------------------------------------------------------- absorbing
+
+
+@exact
+def _absorb_group(U, D, x, sizes, settings, gain):
+    start, packed = 0, 0
+    for r in range(sizes.size):
+        n = sizes[r]
+        end, last = start + n, packed + n * (n - 1) // 2
+        absorb(U[packed:last], D[start:end], x[:n], settings[r, 0], gain[start:end])
+        start, packed = end, last
+
+
+@exact
+def _spread(U, D, turn, settings, scratch):
+    """Let the weight whose turn it is walk, unless it knows as little as at the start already."""
+    unit = turn % D.size
+    if variance(U, D, unit) < 1.0 / settings[1]:
+        wander(U, D, unit, settings[2] * D.size * REFRESH_EVERY, scratch)
+
+
+@exact
+def _refresh_group(U, D, sizes, settings, turn, gain):
+    start, packed = 0, 0
+    for r in range(sizes.size):
+        n = sizes[r]
+        end, last = start + n, packed + n * (n - 1) // 2
+        own_gain = gain[start:end]
+        if settings[r, 2] > 0.0:
+            _spread(U[packed:last], D[start:end], turn, settings[r], own_gain)
+            own_gain[:] = 0
+        else:
+            weight = refresh_weight(settings[r, 0], settings[r, 1], n)
+            refresh(U[packed:last], D[start:end], turn % n, weight, own_gain)
+        start, packed = end, last
+
+
+@exact
+def absorb_all(s, slot):
+    """Take the newest features into the covariances; their gains wait beside them."""
+    s.waiting_x[slot] = s.features
+    _absorb_group(s.U, s.D, s.features, s.joint_sizes, s.joint_settings, s.waiting_gain[slot])
+    for t in range(s.targets.size):
+        s.waiting_own[slot, t] = s.own[t]
+        gain = s.waiting_own_gain[slot, t]
+        _absorb_group(s.U_own[t], s.D_own[t], s.own[t], s.own_sizes, s.own_settings, gain)
+
+
+@exact
+def refresh_all(s):
+    """Every few records, remind each readout of the prior of one weight, in turn."""
+    if s.counts[SEQ] % REFRESH_EVERY != 0:
+        return
+    turn = s.counts[SEQ] // REFRESH_EVERY
+    row = turn % s.refresh_gain.shape[0]
+    _refresh_group(s.U, s.D, s.joint_sizes, s.joint_settings, turn, s.refresh_gain[row])
+    for t in range(s.targets.size):
+        gain = s.refresh_own_gain[row, t]
+        _refresh_group(s.U_own[t], s.D_own[t], s.own_sizes, s.own_settings, turn, gain)
+
+
+@exact
+def _relax_group(weights, sizes, turn, gain):
+    start = 0
+    for r in range(sizes.size):
+        end = start + sizes[r]
+        relax(weights[start:end], turn % sizes[r], gain[start:end])
+        start = end
+
+
+@exact
+def relax_all(s, turn, h):
+    """Pull the weights of one horizon towards the prior, as the refresh of that turn asks."""
+    row = turn % s.refresh_gain.shape[0]
+    for t in range(s.targets.size):
+        _relax_group(s.weights[t, h], s.joint_sizes, turn, s.refresh_gain[row])
+        _relax_group(s.own_weights[t, h], s.own_sizes, turn, s.refresh_own_gain[row, t])

@@ -1,0 +1,187 @@
+"""What the readouts look at: from a record to the vectors of features.
+
+The joint features of a stream, which its large readout maps to every target:
+    [1 | lags of every field | calendar | seasons | units on the lags | reservoir]
+and the own features of each target, of which its small readouts take the first so many:
+    [1 | its lags | calendar | its seasons | its modes]
+The lags of a field are its level and its latest changes; the seasons are what changed a season ago
+over some of the horizons. A missing value is filled by the model's own forecast (feeding the mean
+or the last value is worse, methods with a mask no better).
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: D103 - most of these are named after the one thing they do
+from __future__ import annotations
+
+import numpy as np
+
+from streamlnn.model.calendar import CALENDAR, tell_calendar
+from streamlnn.model.clock import CADENCE
+from streamlnn.model.compiled import exact
+from streamlnn.model.modes import MODES, turn
+from streamlnn.model.plasticity import adapt
+from streamlnn.model.readout import copy, fill
+from streamlnn.model.reservoir import hear, lag_units, leak, open_gate
+from streamlnn.model.scaling import FRESH, LAGS, LARGEST, SEEN, level, step_scale, update_scale
+from streamlnn.model.seasons import seasonal
+from streamlnn.model.squash import squash
+from streamlnn.model.state import YHAT
+
+SEASON_HORIZONS = 4
+"""Of so many horizons, evenly chosen, the readouts hear the change of a season ago."""
+
+
+def lags_of(fields: int) -> int:
+    """How many past values of each field the joint features hold."""
+    return max(4, min(LAGS, 192 // fields))
+
+
+def season_features(horizons: int, seasons: int) -> int:
+    """How many features tell of the seasons of one target."""
+    return seasons * min(SEASON_HORIZONS, horizons)
+
+
+def own_parts(horizons: int, seasons: int) -> tuple[int, int, int]:
+    """Lengths of a target's own features up to its lags, its seasons and its modes."""
+    lags = 1 + LAGS
+    linear = lags + CALENDAR + season_features(horizons, seasons)
+    return lags, linear, linear + 2 * MODES
+
+
+def joint_parts(
+    fields: int, targets: int, horizons: int, seasons: int, units: int
+) -> tuple[int, int]:
+    """Lengths of the joint features up to the seasons, and with both kinds of units."""
+    linear = 1 + fields * lags_of(fields) + CALENDAR + targets * season_features(horizons, seasons)
+    return linear, linear + 2 * units
+
+
+# ---------------------------------------------------------------------------------------- filling
+
+
+@exact
+def _target_of(s, field):
+    for t in range(s.targets.size):
+        if s.targets[t] == field:
+            return t
+    return -1
+
+
+@exact
+def _filled(s, field, steps):
+    """Stand in for a missing value: a straight line towards the shortest forecast."""
+    last = s.history[field, 0]
+    t = _target_of(s, field)
+    if t < 0 or np.isnan(s.forecast[YHAT, 0, t]):
+        return last
+    usual = s.clock[CADENCE] if s.by_time[0] else 1.0
+    share = min(1.0, steps * usual / s.horizons[0]) if usual > 0.0 else 1.0
+    return last + share * (s.forecast[YHAT, 0, t] - last)
+
+
+@exact
+def take_value(s, field, value, steps):
+    scale, history = s.scales[field], s.history[field]
+    seen = abs(value) <= LARGEST
+    if scale[SEEN] == 0.0:
+        fill(history, value if seen else 0.0)
+    now = value if seen else _filled(s, field, steps)
+    if seen:
+        update_scale(scale, value, history[0])
+    scale[FRESH] = 1.0 if seen else 0.0
+    for k in range(LAGS - 1, 0, -1):
+        history[k] = history[k - 1]
+    history[0] = now
+
+
+# ----------------------------------------------------------------------------------------- making
+
+
+@exact
+def _lags_into(out, scale, history, lags):
+    """One field's level and its latest changes, in scales."""
+    out[0] = level(scale, history[0])
+    per_step = 1.0 / step_scale(scale)
+    for k in range(1, lags):
+        change = (history[k - 1] - history[k]) * per_step
+        out[k] = min(max(change, -32.0), 32.0)
+
+
+@exact
+def _levels_into(out, scale, history, lags):
+    for k in range(lags):
+        out[k] = level(scale, history[k])
+
+
+@exact
+def _seasons_into(s, at, t, out):
+    """Write what changed a season ago over some of the horizons, in scales; 0 if unknown."""
+    field, chosen = s.targets[t], min(SEASON_HORIZONS, s.horizons.size)
+    last, per_step = s.history[field, 0], 1.0 / step_scale(s.scales[field])
+    for i in range(s.seasons.size):
+        for k in range(chosen):
+            h = k * (s.horizons.size - 1) // max(1, chosen - 1)
+            value = seasonal(s, at, t, s.horizons[h], s.seasons[i])
+            change = 0.0 if np.isnan(value) else (value - last) * per_step
+            out[i * chosen + k] = min(max(change, -100.0), 100.0)
+
+
+@exact
+def _make_linear(s, time, at, seasons):
+    """Lags, calendar and seasons into the joint features; return where they end."""
+    fields = s.history.shape[0]
+    lags = s.V.shape[1] // fields
+    s.features[0] = 1
+    for i in range(fields):
+        _lags_into(s.features[1 + i * lags :], s.scales[i], s.history[i], lags)
+    end = 1 + fields * lags
+    tell_calendar(time, s.clock[CADENCE], s.features[end:])
+    end += CALENDAR
+    for t in range(s.targets.size):
+        _seasons_into(s, at, t, s.features[end:])
+        end += seasons
+    return end
+
+
+@exact
+def _advance_reservoir(s, steps):
+    fields, units = s.history.shape[0], s.x.size
+    u, net = np.empty(fields, s.x.dtype), np.empty_like(s.x)
+    drive, rate = np.empty_like(s.x), np.empty_like(s.x)
+    for i in range(fields):
+        u[i] = level(s.scales[i], s.history[i, 0])
+    hear(s.x, u, s.taps, s.W, s.W_in, s.bias, net)
+    for i in range(units):
+        drive[i] = s.ip_gain[i] * net[i] + s.ip_bias[i]
+    squash(drive)
+    if s.plasticity[0] > 0.0:
+        adapt(s.ip_gain, s.ip_bias, net, drive, s.x.dtype.type(s.plasticity[0]))
+    open_gate(s.x, u, s.taps, s.W_gate, s.gate_in, s.gate_bias, rate)
+    leak(s.x, drive, rate, s.tau, steps)
+
+
+@exact
+def make_features(s, time, at, steps):
+    fields, units = s.history.shape[0], s.x.size
+    lags = s.V.shape[1] // fields
+    seasons = s.seasons.size * min(SEASON_HORIZONS, s.horizons.size)
+    end = _make_linear(s, time, at, seasons)
+    window = np.empty(fields * lags, s.features.dtype)
+    for i in range(fields):
+        _levels_into(window[i * lags :], s.scales[i], s.history[i], lags)
+    lag_units(window, s.V, s.V_bias, s.features[end : end + units])
+    _advance_reservoir(s, steps)
+    copy(s.x, s.features[end + units :])
+
+
+@exact
+def make_own_features(s, time, at, steps):
+    seasons = s.seasons.size * min(SEASON_HORIZONS, s.horizons.size)
+    for t in range(s.targets.size):
+        field, own = s.targets[t], s.own[t]
+        own[0] = 1
+        _lags_into(own[1:], s.scales[field], s.history[field], LAGS)
+        tell_calendar(time, s.clock[CADENCE], own[1 + LAGS :])
+        _seasons_into(s, at, t, own[1 + LAGS + CALENDAR :])
+        turn(s.modes[t], level(s.scales[field], s.history[field, 0]), steps)
+        copy(s.modes[t].reshape(-1), own[1 + LAGS + CALENDAR + seasons :])

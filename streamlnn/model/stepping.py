@@ -1,0 +1,252 @@
+"""One record: what happens to the state, in order. The whole model on one page.
+
+`observe`: the forecasts that have fallen due are settled, the scales, the reservoir and the
+features move on, and the experts are asked: the forecast is there. `absorb`: the features are
+taken into the covariances, which costs most and concerns later records only. One record, a whole
+recording and one record of many streams go through the same machine code, so their numbers agree
+bit for bit.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from streamlnn.model.clock import AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
+from streamlnn.model.compiled import SOURCES, cached, exact
+from streamlnn.model.experts import absorb_all, ask_experts, refresh_all
+from streamlnn.model.features import make_features, make_own_features, take_value
+from streamlnn.model.intervals import band
+from streamlnn.model.mixture import MEMORIES, mixed
+from streamlnn.model.monitor import (
+    ACTIVE,
+    ANOMALY_TOLD,
+    DRIFT_TOLD,
+    DRIFTING,
+    LATEST,
+    NOTHING,
+    SCORE,
+    SIGN,
+    watch,
+)
+from streamlnn.model.readout import copy, fill
+from streamlnn.model.scaling import FRESH, SEEN, step_scale
+from streamlnn.model.seasons import remember
+from streamlnn.model.settling import COVERAGE, ERROR, NAIVE_ERROR, SCORED, settle
+from streamlnn.model.state import (
+    ANOMALY_ACTIVE,
+    ANOMALY_SCORE,
+    ANOMALY_SIGN,
+    ARRIVAL,
+    COVERED,
+    IN_DRIFT,
+    LOWER,
+    NEWS,
+    OK,
+    PENDING,
+    PUSHED,
+    SEQ,
+    SKILL,
+    STATUS,
+    UPPER,
+    WARMING,
+    YHAT,
+    Y,
+)
+
+WARM_AFTER = 32
+"""Records, and scored forecasts of the shortest horizon, before a model counts as warm."""
+
+# ------------------------------------------------------------------------------------- forecasting
+
+
+@exact
+def _forecast_one(s, at, slot, t, h, weights):
+    field, mixtures = s.targets[t], MEMORIES.size
+    issued = s.waiting_experts[slot, t, h]
+    experts = issued[1 + mixtures :]
+    ask_experts(s, at, t, h, experts)
+    for g in range(mixtures):
+        issued[1 + g] = mixed(s.losses[t, h, g], experts, weights)
+    issued[0] = mixed(s.top_losses[t, h], issued[1 : 1 + mixtures], weights)
+    bands = s.waiting_bands[slot, t, h]
+    band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
+    if h > 0 and s.scores[t, h, SCORED] < WARM_AFTER:
+        # Nothing is known of this horizon yet: as wide as a random walk that the last one knows.
+        shorter = s.waiting_bands[slot, t, h - 1, 0]
+        bands[0] = max(bands[0], shorter * np.sqrt(s.horizons[h] / s.horizons[h - 1]))
+    half = bands[0] * step_scale(s.scales[field])
+    if s.scales[field, SEEN] == 0.0:
+        issued[0] = np.nan
+    s.forecast[YHAT, h, t] = issued[0]
+    s.forecast[LOWER, h, t] = issued[0] - half
+    s.forecast[UPPER, h, t] = issued[0] + half
+
+
+@exact
+def _issue(s, at):
+    """Forecast every target and horizon, and let the forecasts wait for their values."""
+    slot = s.counts[PUSHED] % s.waiting_at.size
+    s.waiting_at[slot], s.waiting_seq[slot] = at, s.counts[SEQ]
+    weights = np.empty(s.waiting_experts.shape[3])
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        seen = s.scales[field, SEEN] > 0.0
+        s.waiting_base[slot, t, 0] = s.history[field, 0] if seen else np.nan
+        s.waiting_base[slot, t, 1] = step_scale(s.scales[field])
+        for h in range(s.horizons.size):
+            _forecast_one(s, at, slot, t, h, weights)
+    s.counts[PUSHED] += 1
+
+
+# ----------------------------------------------------------------------------------------- judging
+
+
+@exact
+def _watch_all(s, time):
+    seq, news = s.counts[SEQ], int(s.counts[ARRIVAL] > AFTER_SILENCE)
+    quiet = s.counts[ARRIVAL] != REGULAR
+    for t in range(s.targets.size):
+        m = s.monitor[t]
+        m[ANOMALY_TOLD], m[DRIFT_TOLD], m[SCORE] = NOTHING, NOTHING, 0.0
+        if not np.isnan(m[LATEST]):
+            young = s.scores[t, 0, SCORED] < 2 * WARM_AFTER
+            least = 0.05 * step_scale(s.scales[s.targets[t]])
+            watch(m, m[LATEST], least, seq, time, quiet or young)
+        news += int(m[ANOMALY_TOLD] != NOTHING or m[DRIFT_TOLD] != NOTHING)
+        s.condition[ANOMALY_SCORE, t] = m[SCORE]
+        s.condition[ANOMALY_SIGN, t] = m[SIGN]
+        s.condition[ANOMALY_ACTIVE, t] = m[ACTIVE]
+    s.counts[NEWS] = news
+
+
+@exact
+def skill(error, naive):
+    """1 - error / naive, also where one or both are 0."""
+    if naive == 0.0 and error == 0.0:
+        return 0.0
+    return 1.0 - error / max(naive, 1e-9 * error)
+
+
+@exact
+def _grade(s):
+    """Say how good the forecasts have been lately, and how the model is doing as a whole."""
+    scored, drifting = 0.0, False
+    for t in range(s.targets.size):
+        scored = max(scored, s.scores[t, 0, SCORED])
+        drifting |= s.monitor[t, DRIFTING] > 0.0
+        for h in range(s.horizons.size):
+            scores = s.scores[t, h]
+            if scores[SCORED] > 0.0:
+                s.forecast[COVERED, h, t] = scores[COVERAGE]
+                s.forecast[SKILL, h, t] = skill(scores[ERROR], scores[NAIVE_ERROR])
+    warm = scored >= WARM_AFTER and s.counts[SEQ] >= WARM_AFTER
+    s.counts[STATUS] = (IN_DRIFT if drifting else OK) if warm else WARMING
+
+
+# ----------------------------------------------------------------------------------------- a record
+
+
+@exact
+def _take_values(s, values, steps):
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        fresh = s.scales[field, FRESH] > 0.0
+        s.before[t] = s.history[field, 0] if fresh else np.nan
+    for field in range(values.size):
+        take_value(s, field, values[field], steps)
+    for t in range(s.targets.size):
+        field = s.targets[t]
+        s.condition[Y, t] = s.history[field, 0] if s.scales[field, FRESH] > 0.0 else np.nan
+
+
+@exact
+def _observe(s, time, values):
+    s.clock[BEFORE] = s.clock[LAST]
+    steps = take_time(s, time)
+    _take_values(s, values, steps)
+    at = time if s.by_time[0] else float(s.counts[SEQ])
+    fill(s.monitor[:, LATEST], np.nan)
+    settle(s, at)
+    _watch_all(s, time)
+    _grade(s)
+    remember(s, at)
+    make_features(s, time, at, steps)
+    make_own_features(s, time, at, steps)
+    _issue(s, at)
+    s.counts[PENDING] = 1
+
+
+@exact
+def _absorb(s):
+    """Do what follows a forecast; it may wait until the next record, not longer."""
+    if s.counts[PENDING] == 0:
+        return
+    absorb_all(s, (s.counts[PUSHED] - 1) % s.waiting_at.size)
+    refresh_all(s)
+    s.counts[SEQ] += 1
+    s.counts[PENDING] = 0
+
+
+@exact
+def _tell(s, row):
+    """Write what was forecast and found into a row of output."""
+    size = s.forecast.size
+    copy(s.forecast.reshape(-1), row[:size])
+    copy(s.condition.reshape(-1), row[size : size + s.condition.size])
+    row[size + s.condition.size] = s.counts[STATUS]
+
+
+@exact
+def _full(s):
+    oldest = s.due[0]
+    for h in range(1, s.due.size):
+        oldest = min(oldest, s.due[h])
+    return s.counts[PUSHED] - oldest >= s.waiting_at.size
+
+
+def _entries(sources: str) -> Any:
+    @cached
+    def observe(s, times, values, rows):
+        """Step through records; return how many.
+
+        Fewer than all when there is news to tell, or when no slot is left to wait in. The newest
+        features are left to be absorbed.
+
+        times (n,) seconds or NaN, values (n, F), rows (n, row size) to be filled.
+        """
+        sources  # noqa: B018 - what the cached code depends on
+        s.counts[NEWS] = 0
+        for i in range(times.size):
+            _absorb(s)
+            if _full(s):
+                return i
+            _observe(s, times[i], values[i])
+            _tell(s, rows[i])
+            if s.counts[NEWS] > 0:
+                return i + 1
+        return times.size
+
+    @cached
+    def absorb(s):
+        """Take the newest features into the covariances, if that has not been done."""
+        sources  # noqa: B018
+        _absorb(s)
+
+    return observe, absorb
+
+
+observe, absorb = _entries(SOURCES)
+
+
+def warm() -> None:
+    """Compile all that a `Forecaster` of the default dtype needs, or load it from the cache.
+
+    Takes some 20 seconds cold and less than a second from the cache.
+    """
+    from streamlnn.model.forecaster import Forecaster  # it imports this file
+
+    Forecaster([1]).step(None, 0.0)
