@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -44,16 +45,12 @@ RESERVOIRS = [Settings(*one) for one in product((0.1, 0.3, 1.0), (0.1, 0.5, 1, 2
 READOUTS = list(product((1e-8, 1e-6, 1e-4, 1e-2, 1.0), (1.0, 0.9995)))
 
 
-def features(inputs: Array, settings: Settings, units: int = UNITS) -> Array:
-    """Return [reservoir; inputs; 1] for each of `inputs` (n, fields): (n, units + fields + 1).
-
-    The units have a bias; a constant feature stands for that of the readout, as `RLS` learns its
-    own by a running mean of the error, not by least squares.
-    """
+def reservoir(settings: Settings, units: int = UNITS) -> Any:
+    """Return a new reservoir whose units have a bias and see every input."""
     from reservoirpy.mat_gen import uniform
     from reservoirpy.nodes import Reservoir
 
-    reservoir = Reservoir(
+    return Reservoir(
         units,
         lr=settings.leak,
         sr=settings.spectral_radius,
@@ -62,8 +59,17 @@ def features(inputs: Array, settings: Settings, units: int = UNITS) -> Array:
         bias=uniform(low=-0.2, high=0.2),
         seed=1,
     )
+
+
+def features(inputs: Array, settings: Settings, units: int = UNITS) -> Array:
+    """Return [reservoir; inputs; 1] for each of `inputs` (n, fields): (n, units + fields + 1).
+
+    The constant stands for the bias of the readout, as `RLS` learns its own by a running mean of
+    the error, not by least squares.
+    """
     scaled = _standardised(inputs)
-    return np.concatenate([reservoir.run(scaled), scaled, np.ones((len(scaled), 1))], axis=1)
+    states = reservoir(settings, units).run(scaled)
+    return np.concatenate([states, scaled, np.ones((len(scaled), 1))], axis=1)
 
 
 def forecasts(x: Array, y: Array, horizons: Sequence[int], settings: Settings) -> Array:
@@ -132,7 +138,7 @@ def scores(
     with np.errstate(all="ignore"):
         issued = forecasts(features(inputs, settings, units), y, horizons, settings)
         pairs = [paired(y, [issued[:, k]], h, SETTLED) for k, h in enumerate(horizons)]
-    whole = np.isfinite(issued[SETTLED:]).all(axis=0)
+    whole: list[bool] = np.isfinite(issued[SETTLED:]).all(axis=0).tolist()
     return [float(nrmse(*p)[0]) if ok else np.inf for p, ok in zip(pairs, whole, strict=True)]
 
 
