@@ -1,6 +1,8 @@
 """The simple forecasters that `eval` sets beside ours: persistence, seasonal naive, AR(24)-RLS.
 
-All answer in the same shape, (n, horizons): row t is what was known at t about t + h.
+All answer in the same shape, (n, horizons): row t is what was known at t about t + h. Horizons and
+the season are in samples; with `at` (n,), the seconds of each record, and `every`, the usual step
+between them, they are in seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlnn.daemon.eval_due import due, looked_up, numbers
 from streamlnn.model.compiled import cached
 
 Array = NDArray[Any]
@@ -31,12 +34,18 @@ def filled(y: Array) -> Array:
     return np.where(np.isfinite(held), held, np.nan)
 
 
-def persistence(y: Array, horizons: Sequence[int]) -> Array:
+def persistence(y: Array, horizons: Sequence[float]) -> Array:
     """Return the last value seen, for every horizon."""
     return np.repeat(filled(y)[:, None], len(horizons), axis=1)
 
 
-def seasonal_naive(y: Array, horizons: Sequence[int], season: int | None) -> Array:
+def seasonal_naive(
+    y: Array,
+    horizons: Sequence[float],
+    season: float | None,
+    at: Array | None = None,
+    every: float = 1.0,
+) -> Array:
     """Return the newest value a whole number of seasons before the target.
 
     While there is none, and without a season, the answer is the last value seen.
@@ -44,14 +53,17 @@ def seasonal_naive(y: Array, horizons: Sequence[int], season: int | None) -> Arr
     known, out = filled(y), persistence(y, horizons)
     if season is None:
         return out
+    at = numbers(y) if at is None else at
     for k, h in enumerate(horizons):
-        back = season * -(-h // season) - h
-        shifted = known[: y.size - back]
-        out[back:, k] = np.where(np.isfinite(shifted), shifted, out[back:, k])
+        back = season * np.ceil(h / season - 1e-9) - h
+        past, _ = looked_up(known, at, at - back, every)
+        out[:, k] = np.where(np.isfinite(past), past, out[:, k])
     return out
 
 
-def autoregression(y: Array, horizons: Sequence[int]) -> Array:
+def autoregression(
+    y: Array, horizons: Sequence[float], at: Array | None = None, every: float = 1.0
+) -> Array:
     """Return AR(24)-RLS: 24 lags and a bias, one recursive least squares filter per horizon.
 
     Forgetting 0.999, initial covariance 100 I. When a target has come, its lags and it are
@@ -60,7 +72,7 @@ def autoregression(y: Array, horizons: Sequence[int]) -> Array:
     microseconds a value and horizon.
     """
     known = filled(y)
-    columns = [_autoregression(y, known, int(h)) for h in horizons]
+    columns = [_autoregression(y, known, *due(y, h, at, every)) for h in horizons]
     return np.stack(columns, axis=1)
 
 
@@ -95,23 +107,25 @@ def _learn(covariance, weights, lags, target):  # type: ignore[no-untyped-def]
 
 
 @cached
-def _autoregression(y, known, horizon):  # type: ignore[no-untyped-def]
+def _autoregression(y, known, target, arrives):  # type: ignore[no-untyped-def]
+    """Forecast every record; the target of record s is learned from when record arrives[s] is."""
     covariance, weights, lags = np.eye(LAGS + 1) * PRIOR, np.zeros(LAGS + 1), np.zeros(LAGS + 1)
     out = np.full(y.size, np.nan)
-    count, mean, squares = 0, 0.0, 0.0
+    count, mean, squares, s = 0, 0.0, 0.0, 0
     for t in range(y.size):
         if np.isfinite(y[t]):
             count += 1
             step = y[t] - mean
             mean += step / count
             squares += step * (y[t] - mean)
+        deviation = np.sqrt(squares / count) if squares > 0.0 else 1.0
+        while s < t and arrives[s] <= t:
+            if s >= LAGS - 1 and np.isfinite(target[s]) and np.isfinite(known[s - LAGS + 1]):
+                _inputs(known, s, mean, deviation, lags)
+                _learn(covariance, weights, lags, (target[s] - mean) / deviation)
+            s += 1
         if t < LAGS - 1 or np.isnan(known[t - LAGS + 1]):
             continue
-        deviation = np.sqrt(squares / count) if squares > 0.0 else 1.0
-        s = t - horizon
-        if s >= LAGS - 1 and np.isfinite(y[t]) and np.isfinite(known[s - LAGS + 1]):
-            _inputs(known, s, mean, deviation, lags)
-            _learn(covariance, weights, lags, (y[t] - mean) / deviation)
         _inputs(known, t, mean, deviation, lags)
         out[t] = mean + deviation * _dot(weights, lags)
     return out

@@ -232,6 +232,9 @@ def replay(
     metavar="N",
     help="Score no target before this one.",
 )
+@click.option(
+    "--events", type=FILE, metavar="FILE", help="Write all events to FILE, as JSON lines."
+)
 @_json_option
 @_format_option
 @verbosity
@@ -244,14 +247,15 @@ def evaluate(
     time: str | None,
     season: int | None,
     skip: int,
+    events: Path | None,
     as_json: bool,
     form: str,
 ) -> int:
-    """Score the forecasts of a recording beside simple ones.
+    """Score the forecasts of a recording beside simple ones, and tell its events.
 
-    Each forecast is scored before its target is learned from. With --config, its horizons,
-    seasons and level hold unless given here, and its [model]. Exits with 69 if the recording has
-    no such column.
+    Each forecast is scored before its target is learned from. With --config a stream is forecast
+    as the daemon would: its targets together, from all its fields. Exits with 69 if the recording
+    has no such column.
     """
     loaded = load_config(config, live=False) if config else None
     set_up_logs(loaded)
@@ -266,6 +270,7 @@ def evaluate(
         time=time,
         season=season,
         skip=skip,
+        events=events,
         json=as_json,
         format=form,
     )

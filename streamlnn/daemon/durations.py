@@ -35,3 +35,12 @@ def in_samples(lengths: Sequence[int | str], every: float, *, least: int = 1) ->
         for length in lengths
     }
     return sorted(count for count in counts if least <= count <= MOST_SAMPLES)
+
+
+def in_duration(samples: int, every: float) -> str:
+    """Return so many samples as a duration; `every` is the seconds from one to the next.
+
+    >>> in_duration(48, 1800.0), in_duration(3, 0.5)
+    ('86400s', '1.5s')
+    """
+    return f"{samples * every:.6f}".rstrip("0").rstrip(".") + "s"

@@ -1,0 +1,107 @@
+"""All of a recording in memory, by stream; columns that are not there are told with the nearest."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamlnn.daemon.config import Config
+from streamlnn.daemon.problems import nearest
+from streamlnn.daemon.recorded import open_recording, read_streams
+from streamlnn.errors import DecodeError, EndOfSource, InputUnavailable
+from streamlnn.pipeline.settings import StreamSettings, TimeSettings
+from streamlnn.pipeline.streams import Reading
+
+
+def read_all(
+    file: Path, config: Config | None, fields: list[str], time: str | None, form: str
+) -> dict[str, list[Reading]]:
+    """Return every stream of a recording with its readings, in the order in which they stand.
+
+    Without a configuration `fields` are the columns to read, all where there are none, and `time`
+    the column with the time. Raises `InputUnavailable` when there is nothing to read.
+    """
+    source = open_recording(file, form=form)
+    streams = read_streams(config, source, _asked(fields, time))
+    found: dict[str, list[Reading]] = defaultdict(list)
+    problem = None
+    for message in _messages(source):
+        try:
+            for reading in streams.read(message):
+                found[reading.stream].append(reading)
+        except DecodeError as error:
+            problem = problem or error
+    if not found:
+        raise InputUnavailable(f"{file}: no record could be read: {problem or 'nothing matches'}")
+    if problem:
+        click.echo(f"some records were left out, the first one because: {problem}", err=True)
+    return found
+
+
+def check_columns(
+    file: Path,
+    readings: list[Reading],
+    target: Sequence[str],
+    inputs: Sequence[str],
+    config: Config | None,
+    form: str,
+) -> None:
+    """Raise `InputUnavailable` for a column that no record of the stream has a number in.
+
+    The columns are `target`, else the stream's targets, and `inputs`.
+    """
+    absent = _absent(readings, target, inputs)
+    if absent:
+        stream, names = readings[0].stream, readings[0].layout.names
+        known = names if config else _columns(file, stream, form)
+        raise InputUnavailable(_no_column(file, stream, absent, known))
+
+
+def _absent(readings: list[Reading], target: Sequence[str], inputs: Sequence[str]) -> str | None:
+    names = readings[0].layout.names
+    wanted = [*(target or readings[0].settings.targets or ()), *inputs]
+    return next((one for one in wanted if one not in names or _is_empty(readings, one)), None)
+
+
+def _is_empty(readings: list[Reading], name: str) -> bool:
+    at = readings[0].layout.names.index(name)
+    return all(math.isnan(reading.values[at]) for reading in readings)
+
+
+def _columns(file: Path, stream: str, form: str) -> Sequence[str]:
+    """Return the names of all numbers in the first record of a stream."""
+    source = open_recording(file, form=form)
+    streams = read_streams(None, source)
+    for message in _messages(source):
+        with suppress(DecodeError):
+            for reading in streams.read(message):
+                if reading.stream == stream:
+                    return reading.layout.names
+    return ()
+
+
+def _no_column(file: Path, stream: str, name: str, known: Sequence[str]) -> str:
+    has = [one for one in known if one != name]
+    hint = nearest(name, has) or f"; it has {', '.join(has)}"
+    return f"{file}: the stream {stream!r} has no number in a column {name!r}{hint}"
+
+
+def _messages(source: Any) -> Iterator[Any]:
+    try:
+        while batch := source.read(0.0):
+            yield from batch.messages
+    except EndOfSource:
+        return
+
+
+def _asked(fields: list[str], time: str | None) -> StreamSettings:
+    return StreamSettings(
+        fields={field: field for field in fields} or None,
+        time=TimeSettings(path=time) if time else None,
+    )
