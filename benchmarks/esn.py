@@ -137,9 +137,12 @@ def scores(
     """Return the NRMSE of each horizon after the first `SETTLED` samples; infinite if it broke."""
     with np.errstate(all="ignore"):
         issued = forecasts(features(inputs, settings, units), y, horizons, settings)
-        pairs = [paired(y, [issued[:, k]], h, SETTLED) for k, h in enumerate(horizons)]
-    whole: list[bool] = np.isfinite(issued[SETTLED:]).all(axis=0).tolist()
-    return [float(nrmse(*p)[0]) if ok else np.inf for p, ok in zip(pairs, whole, strict=True)]
+        return [_score(y, issued[:, k], h) for k, h in enumerate(horizons)]
+
+
+def _score(y: Array, issued: Array, h: int) -> float:
+    error = float(nrmse(*paired(y, [issued], h, SETTLED))[0])
+    return error if np.isfinite(issued[SETTLED:]).all() else float("inf")
 
 
 def _leaders(scored: Scored, count: int) -> list[Settings]:

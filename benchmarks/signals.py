@@ -75,4 +75,4 @@ def narma10(n: int, seed: int = 1) -> Array:
 def with_noise(values: Array, share: float, seed: int = 2) -> Array:
     """Return the values with Gaussian noise of `share` of each field's standard deviation."""
     noise = np.random.default_rng(seed).standard_normal(values.shape)
-    return values + share * values.std(axis=0) * noise
+    return np.asarray(values + share * values.std(axis=0) * noise)
