@@ -141,8 +141,9 @@ def scores(
 
 
 def _score(y: Array, issued: Array, h: int) -> float:
-    error = float(nrmse(*paired(y, [issued], h, SETTLED))[0])
-    return error if np.isfinite(issued[SETTLED:]).all() else float("inf")
+    if not np.isfinite(issued[SETTLED:]).all():
+        return float("inf")
+    return float(nrmse(*paired(y, [issued], h, SETTLED))[0])
 
 
 def _leaders(scored: Scored, count: int) -> list[Settings]:
