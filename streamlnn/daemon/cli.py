@@ -235,6 +235,12 @@ def replay(
 @click.option(
     "--events", type=FILE, metavar="FILE", help="Write all events to FILE, as JSON lines."
 )
+@click.option(
+    "--plot",
+    metavar="FILE",
+    callback=options.read_by(options.picture),
+    help="Draw forecasts and scores, as png, svg or pdf.",
+)
 @_json_option
 @_format_option
 @verbosity
@@ -248,6 +254,7 @@ def evaluate(
     season: int | None,
     skip: int,
     events: Path | None,
+    plot: Path | None,
     as_json: bool,
     form: str,
 ) -> int:
@@ -271,6 +278,7 @@ def evaluate(
         season=season,
         skip=skip,
         events=events,
+        plot=plot,
         json=as_json,
         format=form,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import os
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def eval_file(
     season: int | None = None,
     skip: int = 500,
     events: Path | None = None,
+    plot: Path | None = None,
     json: bool = False,
     format: str = "auto",  # noqa: A002 - the option's name
 ) -> int:
@@ -44,9 +46,9 @@ def eval_file(
     A stream is forecast as the daemon would: its targets together, from all its fields. Each of
     `target` is forecast alone, from itself and `inputs`. `horizons` and `season` count samples.
     Targets that come with a record of index below `skip` are not scored. `events` is a file for
-    all events as lines of JSON, as the daemon publishes them. Raises `InputUnavailable` when there
-    is nothing to score, or no column of a given name, and `ConfigError` for durations where the
-    recording has no clock.
+    all events as lines of JSON, as the daemon publishes them, and `plot` one for pictures, numbered
+    for several targets. Raises `InputUnavailable` when there is nothing to score, or no column of a
+    given name, and `ConfigError` for durations where the recording has no clock.
     """
     model = config.model if config else ModelSettings()
     instance = config.daemon.instance if config else INSTANCE
@@ -55,13 +57,15 @@ def eval_file(
     for readings in streams.values():
         check_columns(file, readings, target, inputs, config, format)
     rows: list[Row] = []
-    with _opened(events) as lines:
+    with _opened(events) as lines, _album(plot, streams, asked) as album:
         for name, readings in streams.items():
             plays = _play(readings, asked, instance, skip)
             rows += [row for played in plays for row in evaluate(played, skip=skip)]
             lines.writelines(event_lines(plays, [reading.time for reading in readings]))
             if plays and not json:
                 print_events(name, episodes(plays))
+            if album:
+                album.add(plays, episodes(plays))
     _tell(file, rows, skip, json=json)
     return 0
 
@@ -98,6 +102,22 @@ def _opened(events: Path | None) -> Any:
     except OSError as error:
         problem = f"cannot write {events}: {error.strerror}; name another file for --events"
         raise InputUnavailable(problem) from None
+
+
+def _album(plot: Path | None, streams: dict[str, list[Reading]], asked: Asked) -> Any:
+    """Return where the pictures go, None for no pictures; both as a context manager."""
+    if plot is None:
+        return nullcontext()
+    try:
+        from streamlnn.daemon.plots import Album
+    except ModuleNotFoundError:
+        problem = "--plot needs matplotlib: pip install 'streamlnn[plot]'"
+        raise InputUnavailable(problem) from None
+    return closing(Album(plot, sum(_targets(readings[0], asked) for readings in streams.values())))
+
+
+def _targets(first: Reading, asked: Asked) -> int:
+    return len(asked.target or first.settings.targets or first.layout.names)
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from streamlnn.errors import DecodeError
 from streamlnn.model.units import parse_duration
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def read_by(read: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -78,6 +81,13 @@ def names(given: tuple[str, ...]) -> list[str]:
     ['a', 'b', 'c']
     """
     return [name.strip() for listed in given for name in listed.split(",")]
+
+
+def picture(path: str) -> Path:
+    """Return the file of a picture, of a kind that its name tells."""
+    if Path(path).suffix not in PICTURES:
+        raise click.BadParameter(f"{path!r}: give a name that ends in {', '.join(PICTURES)}")
+    return Path(path)
 
 
 def recording_format(name: str) -> str:
