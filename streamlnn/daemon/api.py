@@ -92,7 +92,9 @@ class _Views:
             raise HTTPException(404, f"no stream {stream!r}; /api/v1/streams lists those there are")
         events = [msgspec.json.decode(event) for event in snapshot.events]
         own = [event for event in events if event["stream"] == stream]
-        return _json(msgspec.json.decode(snapshot.forecasts[stream]) | {"events": own})
+        why = self._status.explanation(stream)
+        newest = msgspec.json.decode(snapshot.forecasts[stream])
+        return _json(newest | {"events": own, "explanation": why})
 
     def index(self, request: Request) -> Response:  # noqa: ARG002
         streams = sorted(self._status.snapshot().forecasts)

@@ -1,16 +1,17 @@
 """What the daemon knows of itself: heartbeat, sources, counters, gauges, the newest forecasts.
 
 The one pipeline thread writes, the HTTP thread reads. Every write takes a lock for well under a
-microsecond of work and nothing is computed here: readers take a `snapshot` and work on that.
+microsecond of work and nothing is computed here: readers take a `snapshot` and work on that. Only
+the explanation of a forecast is made when somebody asks, from the model as it stands then.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from streamlnn.pipeline.observer import Observer
 
@@ -65,6 +66,7 @@ class Status(Observer):
         self._counters: dict[str, dict[Labels, int]] = {}
         self._gauges: dict[str, dict[Labels, float]] = {}
         self._forecasts: dict[str, bytes] = {}
+        self._explain: dict[str, Callable[[], dict[str, Any]]] = {}
         self._events: deque[bytes] = deque(maxlen=KEPT_EVENTS)
 
     def beat(self, now_ns: int) -> None:
@@ -94,6 +96,17 @@ class Status(Observer):
         with self._lock:
             series = self._gauges.setdefault(name, {})
             series[_bounded(labels, series)] = value
+
+    def stream(self, name: str, explain: Callable[[], dict[str, Any]]) -> None:
+        """Keep whom to ask why the forecasts of the stream `name` are what they are."""
+        with self._lock:
+            self._explain[name] = explain
+
+    def explanation(self, stream: str) -> dict[str, Any] | None:
+        """Return why the newest forecast of `stream` is what it is; None while nobody can tell."""
+        with self._lock:
+            explain = self._explain.get(stream)
+        return explain() if explain else None
 
     def forecast(self, stream: str, payload: bytes) -> None:
         """Keep `payload`, JSON, as the newest forecast of `stream`."""

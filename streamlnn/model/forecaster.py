@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlnn.errors import StateError
-from streamlnn.model import arrays, monitor, stepping
+from streamlnn.model import arrays, explanation, monitor, stepping
 from streamlnn.model.clock import CADENCE, LAST
 from streamlnn.model.experts import expert_names
 from streamlnn.model.initial import initial_state
@@ -211,6 +211,20 @@ class Forecaster:
         slot = (state.counts[PUSHED] - 1) % state.waiting_at.size
         answers = state.waiting_experts[slot, :, :, 1 + MEMORIES.size :].copy()
         return np.asarray(answers[0] if len(answers) == 1 else answers.swapaxes(0, 1))
+
+    def weights(self) -> Array:
+        """Return how much each of `experts` is heard, (horizons, experts): they sum to 1.
+
+        With several targets it is (horizons, targets, experts). The forecast is the mean of the
+        `opinions` with these weights; all are equal while no forecast has been scored.
+        """
+        heard = explanation.weights(self._state)
+        return heard[0] if len(heard) == 1 else heard.swapaxes(0, 1)
+
+    @property
+    def reservoir(self) -> dict[str, Any]:
+        """What the fixed random units are like: see `explanation.reservoir`."""
+        return explanation.reservoir(self._state)
 
     @property
     def seq(self) -> int:

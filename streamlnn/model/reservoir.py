@@ -69,6 +69,7 @@ def leak(x, drive, rate, tau, dt):
 
 
 LEAST_RATE, RATE_SPAN = 0.2, 4.0
+SPECTRAL_RADIUS = 0.9
 
 
 @exact
@@ -112,7 +113,7 @@ class Reservoir:
         inputs: int,
         seed: int = 1,
         *,
-        spectral_radius: float = 0.9,
+        spectral_radius: float = SPECTRAL_RADIUS,
         fan_in: int = 10,
         dtype: DTypeLike = "float64",
     ) -> None:

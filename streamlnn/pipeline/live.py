@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from streamlnn.errors import StateError
 from streamlnn.model import arrays
@@ -58,6 +59,27 @@ class LiveStream:
                 for event in events
             ),
         ]
+
+    def explanation(self) -> dict[str, Any]:
+        """Return how much each expert is heard, per target and horizon, and what the reservoir is.
+
+        Time constants are in seconds too, where the usual step is known. May be called from another
+        thread: a weight can be one record newer than its neighbour then.
+        """
+        model, words = self.forecaster, self.speaker
+        names, reservoir, usual = model.experts, model.reservoir, model.cadence
+        shape = (len(words.horizons), len(words.targets), len(names))
+        weights = model.weights().reshape(shape).tolist()
+        targets = {
+            name: [
+                {"h": h, "weights": dict(zip(names, row[m], strict=True))}
+                for h, row in zip(words.horizons, weights, strict=True)
+            ]
+            for m, name in enumerate(words.targets)
+        }
+        if usual:
+            reservoir["tau_secs"] = [tau * usual for tau in reservoir["tau"]]
+        return {"targets": targets, "reservoir": reservoir}
 
     def snapshot(self, journal: Journal) -> None:
         """Write the state down; the caller holds the transaction."""

@@ -174,6 +174,7 @@ class Pipeline:
             outbox.add(outputs)
         self._announcer.stepped(item.live)
         self._observer.count("forecasts_total")
+        self._observer.stream(forecast.stream, item.live.explanation)
         self._observer.forecast(forecast.stream, forecast.payload)
         for event in events:
             self._observer.count("events_total", type=event.identity["type"])
@@ -266,6 +267,7 @@ class Pipeline:
             refill(outbox, self._journal.kept_outputs(outbox.sink.id), redone)
         for live in lives.values():
             if live.last is not None:
+                self._observer.stream(live.row.name, live.explanation)
                 self._observer.forecast(live.row.name, live.speaker.forecast(*live.last))
         if sum(live.fresh for live in lives.values()) > RECOVERED_LIMIT:
             self._snapshot_all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 class Observer:
     """What the loop tells, from its own thread; nothing here may block or raise.
@@ -23,6 +26,9 @@ class Observer:
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a value."""
+
+    def stream(self, name: str, explain: Callable[[], dict[str, Any]]) -> None:
+        """Note a stream, and whom to ask, from any thread, why its forecasts are what they are."""
 
     def forecast(self, stream: str, payload: bytes) -> None:
         """Note a stream's newest forecast."""

@@ -146,6 +146,17 @@ def test_a_stream_of_any_id_is_found_by_its_encoded_id(
     assert [event["id"] for event in body["events"]] == ["1"]
 
 
+def test_a_stream_tells_why_its_forecast_is_what_it_is(server: Server, status: Status) -> None:
+    """Asked when somebody wants to know; null while nobody can tell."""
+    status.forecast(PUMP, forecast(PUMP))
+    path = "/api/v1/streams/" + quote(PUMP, safe="")
+    assert get_json(server, path)[1]["explanation"] is None
+    asked = []
+    status.stream(PUMP, lambda: {"targets": {"temperature": asked.append(1) or []}})
+    assert get_json(server, path)[1]["explanation"] == {"targets": {"temperature": []}}
+    assert asked == [1]
+
+
 def test_an_unknown_stream_is_404_with_the_way_out(server: Server) -> None:
     code, body = get_json(server, "/api/v1/streams/no%2Fsuch")
     assert code == 404
