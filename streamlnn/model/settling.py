@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from streamlnn.model.anomaly import LATEST, LATEST_HALF, LATEST_Y, LATEST_YHAT
 from streamlnn.model.clock import BEFORE, CADENCE, REGULAR
 from streamlnn.model.compiled import exact
 from streamlnn.model.experts import relax_all
 from streamlnn.model.intervals import track
 from streamlnn.model.mixture import MEMORIES, TOP_MEMORY, discount
-from streamlnn.model.monitor import LATEST, LATEST_HALF, LATEST_Y, LATEST_YHAT
 from streamlnn.model.readout import REFRESH_EVERY, correct
 from streamlnn.model.scaling import FRESH, step_scale
 from streamlnn.model.state import ARRIVAL, PUSHED

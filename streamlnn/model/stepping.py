@@ -15,23 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from streamlnn.model.clock import AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
+from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
+from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
 from streamlnn.model.compiled import SOURCES, cached, exact
+from streamlnn.model.drift import DRIFTING
 from streamlnn.model.experts import absorb_all, ask_experts, refresh_all
 from streamlnn.model.features import make_features, make_own_features, take_value
 from streamlnn.model.intervals import band
 from streamlnn.model.mixture import MEMORIES, mixed
-from streamlnn.model.monitor import (
-    ACTIVE,
-    ANOMALY_TOLD,
-    DRIFT_TOLD,
-    DRIFTING,
-    LATEST,
-    NOTHING,
-    SCORE,
-    SIGN,
-    watch,
-)
+from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.readout import copy, fill
 from streamlnn.model.scaling import FRESH, SEEN, step_scale
 from streamlnn.model.seasons import remember
@@ -110,13 +102,11 @@ def _watch_all(s, time):
     seq, news = s.counts[SEQ], int(s.counts[ARRIVAL] > AFTER_SILENCE)
     quiet = s.counts[ARRIVAL] != REGULAR
     for t in range(s.targets.size):
-        m = s.monitor[t]
-        m[ANOMALY_TOLD], m[DRIFT_TOLD], m[SCORE] = NOTHING, NOTHING, 0.0
-        if not np.isnan(m[LATEST]):
-            young = s.scores[t, 0, SCORED] < 2 * WARM_AFTER
-            least = 0.05 * step_scale(s.scales[s.targets[t]])
-            watch(m, m[LATEST], least, seq, time, quiet or young)
-        news += int(m[ANOMALY_TOLD] != NOTHING or m[DRIFT_TOLD] != NOTHING)
+        m, young = s.monitor[t], s.scores[t, 0, SCORED] < 2 * WARM_AFTER
+        least = 0.05 * step_scale(s.scales[s.targets[t]])
+        if s.counts[ARRIVAL] == AFTER_GAP:
+            after_gap(m)
+        news += int(watch(m, s.condition[Y, t], least, seq, time, quiet or young))
         s.condition[ANOMALY_SCORE, t] = m[SCORE]
         s.condition[ANOMALY_SIGN, t] = m[SIGN]
         s.condition[ANOMALY_ACTIVE, t] = m[ACTIVE]
