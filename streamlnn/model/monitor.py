@@ -2,8 +2,8 @@
 
 The monitor looks at the newest value and at the error of the shortest horizon. `anomaly` says how
 seldom an error like the newest comes, `drift` whether errors or values have become others than
-they used to be, `stuck` whether the value has not moved for far too long; `events` says
-it in sentences. Nothing starts while the model is warming or after a silence of over three usual
+they used to be, `stuck` whether the value has not moved for far too long; `events` puts it into
+words. Nothing starts while the model is warming or after a silence of over three usual
 steps; after a gap, or while a sensor seems to be stuck, little is as it was and nothing is
 compared with it.
 
