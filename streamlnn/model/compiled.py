@@ -4,7 +4,9 @@ Each part of the model holds its own loops, beside the text that explains them. 
 from one another and compiled together into the few entries that Python calls.
 
 Sums may be reordered and fused (`fused`: `reassoc`, `contract`) where that lets them use vector
-instructions, and nowhere else; the other liberties of fast maths cost accuracy here.
+instructions, and nowhere else; the other liberties of fast maths cost accuracy here. Short loops
+over arrays become part of their callers (`inlined`, `fused`): to pass arrays to a function of its
+own, and to count the references to them, takes as long as a sum over hundreds of numbers.
 
 Compiling takes tens of seconds, so the entries' machine code is cached. numba notices a change in
 the file of a cached function only, not in those of the functions it calls. Therefore a function is
@@ -12,7 +14,7 @@ either `cached`, and calls nothing outside its file, or an entry made by a facto
 `SOURCES`, a digest of all files of this folder, into its closure: numba looks at closures, too.
 """
 
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 import hashlib
@@ -20,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 _COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 exact = njit(**_COMMON)
-fused = njit(**_COMMON, fastmath={"reassoc", "contract"})
+inlined = njit(**_COMMON, forceinline=True)
+fused = njit(**_COMMON, forceinline=True, fastmath={"reassoc", "contract"})
 
 
 def cached(function: Any = None, **options: Any) -> Any:
@@ -39,6 +44,26 @@ def cached(function: Any = None, **options: Any) -> Any:
         return njit(cache=True, **_COMMON, **options)(function)
     except RuntimeError:
         return njit(**_COMMON, **options)(function)
+
+
+def _unowned(_context, arrays):
+    """Return a tuple of arrays whose references compiled code does not count.
+
+    Counting is atomic, and a record takes hundreds of looks at arrays: it was a third of a step.
+    """
+
+    def make(context, builder, _signature, args):
+        made = args[0]
+        for i, kind in enumerate(arrays):
+            view = context.make_array(kind)(context, builder, builder.extract_value(made, i))
+            view.meminfo = cgutils.get_null_value(view.meminfo.type)
+            made = builder.insert_value(made, view._getvalue(), i)
+        return made
+
+    return arrays(arrays), make
+
+
+unowned: Any = intrinsic(_unowned)
 
 
 def _digest() -> str:

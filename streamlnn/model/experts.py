@@ -22,11 +22,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streamlnn.model.compiled import exact
+from streamlnn.model.compiled import exact, inlined
 from streamlnn.model.features import joint_parts, own_parts
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     absorb,
+    column_start,
     dot,
     refresh,
     refresh_weight,
@@ -88,7 +89,7 @@ def expert_names(settings: Settings) -> tuple[str, ...]:
 # ----------------------------------------------------------------------------------------- asking
 
 
-@exact
+@inlined
 def _bounded(s, field, value):
     """Keep an answer near the range seen; it is the last value when it is not a number."""
     half = (s.scales[field, HIGH] - s.scales[field, LOW]) / 2.0
@@ -97,7 +98,7 @@ def _bounded(s, field, value):
     return min(max(value, low), high)
 
 
-@exact
+@inlined
 def _ask_readouts(weights, x, sizes, last, scale, answers):
     start = 0
     for r in range(sizes.size):
@@ -126,17 +127,17 @@ def ask_experts(s, at, t, h, answers):
 # -------------------------------------------------------------------------------------- absorbing
 
 
-@exact
+@inlined
 def _absorb_group(U, D, x, sizes, settings, gain):
     start, packed = 0, 0
     for r in range(sizes.size):
         n = sizes[r]
-        end, last = start + n, packed + n * (n - 1) // 2
+        end, last = start + n, packed + column_start(n)
         absorb(U[packed:last], D[start:end], x[:n], settings[r, 0], gain[start:end])
         start, packed = end, last
 
 
-@exact
+@inlined
 def _spread(U, D, turn, settings, scratch):
     """Let the weight whose turn it is walk, unless it knows as little as at the start already."""
     unit = turn % D.size
@@ -144,12 +145,12 @@ def _spread(U, D, turn, settings, scratch):
         wander(U, D, unit, settings[2] * D.size * REFRESH_EVERY, scratch)
 
 
-@exact
+@inlined
 def _refresh_group(U, D, sizes, settings, turn, gain):
     start, packed = 0, 0
     for r in range(sizes.size):
         n = sizes[r]
-        end, last = start + n, packed + n * (n - 1) // 2
+        end, last = start + n, packed + column_start(n)
         own_gain = gain[start:end]
         if settings[r, 2] > 0.0:
             _spread(U[packed:last], D[start:end], turn, settings[r], own_gain)
@@ -184,7 +185,7 @@ def refresh_all(s):
         _refresh_group(s.U_own[t], s.D_own[t], s.own_sizes, s.own_settings, turn, gain)
 
 
-@exact
+@inlined
 def _relax_group(weights, sizes, turn, gain):
     start = 0
     for r in range(sizes.size):

@@ -14,6 +14,7 @@ from streamlnn.model.intervals import initial_intervals
 from streamlnn.model.mixture import initial_mixture
 from streamlnn.model.modes import initial_modes
 from streamlnn.model.monitor import WATCHED
+from streamlnn.model.readout import unit_factor
 from streamlnn.model.reservoir import LagUnits, Reservoir
 from streamlnn.model.scaling import initial_scaling
 from streamlnn.model.seasons import initial_seasons
@@ -103,17 +104,17 @@ def _readouts(settings: Settings) -> dict[str, NDArray[Any]]:
         **initial_modes(T, dtype),
         "features": np.zeros(joint[0].size, dtype),
         "own": np.zeros((T, max(learner.size for learner in own)), dtype),
-        "U": np.zeros(_packed(joint), dtype),
+        "U": _factors(joint, dtype),
         "D": _precisions(joint).astype(dtype),
         "weights": np.zeros((T, H, _sizes(joint).sum()), dtype),
-        "U_own": np.zeros((T, _packed(own)), dtype),
+        "U_own": np.tile(_factors(own, dtype), (T, 1)),
         "D_own": np.tile(_precisions(own), (T, 1)).astype(dtype),
         "own_weights": np.zeros((T, H, _sizes(own).sum()), dtype),
     }
 
 
-def _packed(learners: list[Learner]) -> int:
-    return sum(learner.size * (learner.size - 1) // 2 for learner in learners)
+def _factors(learners: list[Learner], dtype: str) -> NDArray[Any]:
+    return np.concatenate([unit_factor(each.size, dtype) for each in learners])
 
 
 def _precisions(learners: list[Learner]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.compiled import exact
+from streamlnn.model.compiled import inlined
 from streamlnn.model.state import State
 
 TRACKER_RATES = np.array([0.01, 0.03, 0.1, 0.01, 0.01])
@@ -63,14 +63,14 @@ def _normal_width(alpha: float) -> float:
     return -NormalDist().inv_cdf(min(max(alpha, 1e-9), 1.0 - 1e-9) / 2.0)
 
 
-@exact
+@inlined
 def _tracker(log_q, means, k):
     if MEAN_RATES[k] == 0.0:
         return max(np.exp(log_q[k]), 1e-6)
     return max(means[k] * np.exp(log_q[k]), 1e-6)
 
 
-@exact
+@inlined
 def band(log_q, means, losses, out):
     """Half width in scales, and each tracker's own behind it, into `out`."""
     best = np.inf
@@ -86,7 +86,7 @@ def band(log_q, means, losses, out):
     out[0] = np.exp(mean / total)
 
 
-@exact
+@inlined
 def track(log_q, means, losses, issued, score, alpha, count, delay):
     """Learn from one absolute error in scales and the half widths that were issued for it.
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.compiled import cached, exact
+from streamlnn.model.compiled import cached, inlined
 
 MEMORIES = np.array([0.99, 0.998, 0.9995])
 """How much of a squared loss is kept from one record to the next, one mixture for each."""
@@ -40,7 +40,7 @@ def initial_mixture(targets: int, horizons: int, experts: int) -> dict[str, NDAr
     }
 
 
-@cached
+@cached(forceinline=True)
 def power_weights(losses, out):
     """Weights proportional to loss ** -8; equal while no loss is known."""
     best, total = np.inf, 0.0
@@ -57,7 +57,7 @@ def power_weights(losses, out):
         out[k] /= total
 
 
-@exact
+@inlined
 def mixed(losses, values, weights):
     """Weighted mean, taken around the first value so that equal values stay what they are."""
     power_weights(losses, weights)
@@ -67,7 +67,7 @@ def mixed(losses, values, weights):
     return values[0] + shift
 
 
-@exact
+@inlined
 def discount(losses, values, y, size, limit, memory):
     """Let every forecaster's discounted squared loss see its error, in scales, within +-limit."""
     for k in range(values.size):

@@ -3,9 +3,11 @@
 `Readout` is the face for researchers and tests; the forecaster calls the compiled functions above
 it on its own arrays.
 
-The covariance P = U diag(D) U' is kept in factors (Bierman 1977), `U` as its packed strict columns:
-column j begins at j (j - 1) / 2. Two columns are taken at a time, so that the gain is read and
-written half as often; that is worth a factor of 3 at 250 features.
+The covariance P = U diag(D) U' is kept in factors (Bierman 1977). `U`, unit upper triangular, is
+kept by columns (`unit_factor`), each as high as the diagonal reaches, rounded up to `BLOCK` rows;
+the ones on the diagonal and the zeros below are kept, too. So loops run over whole vectors with no
+corner to mind. Four columns are taken at a time, and the gain is read and written a quarter as
+often.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -17,13 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamlnn.model.compiled import cached, exact, fused
+from streamlnn.model.compiled import cached, exact, fused, inlined
 
 Array = NDArray[Any]
 
 
 REFRESH_EVERY = 4
 """Samples from one ridge refresh to the next."""
+
+BLOCK = 8
+"""The height of a column of U is a multiple of so many rows."""
 
 
 @fused
@@ -40,102 +45,148 @@ def add_scaled(y, a, x):
         y[i] += a * x[i]
 
 
-@exact
+@inlined
 def copy(a, b):
     for i in range(a.size):
         b[i] = a[i]
 
 
-@exact
+@inlined
 def fill(a, value):
     for i in range(a.size):
         a[i] = value
 
 
-@fused
-def _dots(column, next_column, x):
-    f0 = f1 = x.dtype.type(0)
-    for i in range(column.size):
-        f0 += column[i] * x[i]
-        f1 += next_column[i] * x[i]
-    return f0, f1
+@inlined
+def column_start(j):
+    """Where column j begins in U: before it come whole blocks of columns as high as their last."""
+    block = j // BLOCK
+    return BLOCK * (block + 1) * (j % BLOCK + BLOCK // 2 * block)
+
+
+@inlined
+def _column(U, j, rows):
+    start = column_start(j)
+    return U[start : start + rows]
+
+
+@inlined
+def _four_columns(U, j, rows):
+    start, step = column_start(j), BLOCK * (j // BLOCK + 1)
+    second, third, fourth = start + step, start + 2 * step, start + 3 * step
+    return (
+        U[start : start + rows],
+        U[second : second + rows],
+        U[third : third + rows],
+        U[fourth : fourth + rows],
+    )
+
+
+@inlined
+def _rows(D, j):
+    """How many rows of column j, and of three behind it, may differ from 0."""
+    return min(BLOCK * (j // BLOCK + 1), D.size)
 
 
 @fused
-def _sweep(column, next_column, gain, p0, g0, p1, g1):
+def _four_dots(columns, x):
+    a, b, c, d = columns
+    f0 = f1 = f2 = f3 = x.dtype.type(0)
+    for i in range(a.size):
+        f0 += a[i] * x[i]
+        f1 += b[i] * x[i]
+        f2 += c[i] * x[i]
+        f3 += d[i] * x[i]
+    return f0, f1, f2, f3
+
+
+@fused
+def _sweep(column, gain, p, g):
     for i in range(column.size):
-        u0, u1, g = column[i], next_column[i], gain[i]
-        column[i] = u0 + g * p0
-        g += u0 * g0
-        next_column[i] = u1 + g * p1
-        gain[i] = g + u1 * g1
+        u = column[i]
+        column[i] = u + gain[i] * p
+        gain[i] += u * g
 
 
-@exact
-def _take_pair(U, D, gain, j, f0, f1, alpha, forgetting):
-    """Take columns j and j + 1, whose products with x are f0 and f1; return the grown alpha."""
-    start = j * (j - 1) // 2
-    column, next_column = U[start : start + j], U[start + j : start + 2 * j]
-    corner = U[start + 2 * j]
-    g0, g1 = D[j] * f0, D[j + 1] * f1
-    grown = alpha + f0 * g0
-    last = grown + f1 * g1
-    p0, p1 = -f0 / alpha, -f1 / grown
-    _sweep(column, next_column, gain, p0, g0, p1, g1)
-    U[start + 2 * j] = corner + g0 * p1
-    gain[j], gain[j + 1] = g0 + corner * g1, g1
+@fused
+def _sweep_four(columns, gain, p, g):
+    a, b, c, d = columns
+    (p0, p1, p2, p3), (g0, g1, g2, g3) = p, g
+    for i in range(a.size):
+        u0, u1, u2, u3, k = a[i], b[i], c[i], d[i], gain[i]
+        a[i] = u0 + k * p0
+        k += u0 * g0
+        b[i] = u1 + k * p1
+        k += u1 * g1
+        c[i] = u2 + k * p2
+        k += u2 * g2
+        d[i] = u3 + k * p3
+        gain[i] = k + u3 * g3
+
+
+@inlined
+def _take(column, D, gain, j, f, alpha, forgetting):
+    """Take one column, whose product with x is f; return the grown alpha."""
+    g = D[j] * f
+    grown = alpha + f * g
+    _sweep(column, gain, -f / alpha, g)
     D[j] *= alpha / (grown * forgetting)
-    D[j + 1] *= grown / (last * forgetting)
-    return last
-
-
-@exact
-def _take_first(D, gain, f, alpha, forgetting):
-    """Take column 0, which is empty, where the number of features is odd."""
-    gain[0] = D[0] * f
-    grown = alpha + f * gain[0]
-    D[0] *= alpha / (grown * forgetting)
     return grown
 
 
-@exact
+@inlined
+def _take_four(columns, D, gain, f, alpha, forgetting):
+    """Take four columns, whose products with x are f; D is theirs; return the grown alpha."""
+    f0, f1, f2, f3 = f
+    g0, g1, g2, g3 = D[0] * f0, D[1] * f1, D[2] * f2, D[3] * f3
+    a1 = alpha + f0 * g0
+    a2 = a1 + f1 * g1
+    a3 = a2 + f2 * g2
+    a4 = a3 + f3 * g3
+    p = -f0 / alpha, -f1 / a1, -f2 / a2, -f3 / a3
+    _sweep_four(columns, gain, p, (g0, g1, g2, g3))
+    D[0] *= alpha / (a1 * forgetting)
+    D[1] *= a1 / (a2 * forgetting)
+    D[2] *= a2 / (a3 * forgetting)
+    D[3] *= a3 / (a4 * forgetting)
+    return a4
+
+
+@inlined
 def _divide(gain, alpha):
     for j in range(gain.size):
         gain[j] /= alpha
 
 
-@cached
+@cached(forceinline=True)
 def absorb(U, D, x, forgetting, gain):
     """Take features x into the covariance U D U' and leave the gain they earn in `gain`."""
-    lam = D.dtype.type(forgetting)
-    alpha, odd = lam, D.size % 2
-    if odd:
-        alpha = _take_first(D, gain, x[0], alpha, lam)
-    for j in range(odd, D.size, 2):
-        start = j * (j - 1) // 2
-        f0, f1 = _dots(U[start : start + j], U[start + j : start + 2 * j], x)
-        f1 += x[j + 1] + U[start + 2 * j] * x[j]
-        alpha = _take_pair(U, D, gain, j, f0 + x[j], f1, alpha, lam)
+    lam, fours = D.dtype.type(forgetting), D.size - D.size % 4
+    alpha = lam
+    fill(gain, 0)
+    for j in range(0, fours, 4):
+        columns = _four_columns(U, j, _rows(D, j))
+        f = _four_dots(columns, x)
+        alpha = _take_four(columns, D[j : j + 4], gain, f, alpha, lam)
+    for j in range(fours, D.size):
+        column = _column(U, j, D.size)
+        alpha = _take(column, D, gain, j, dot(column, x), alpha, lam)
     _divide(gain, alpha)
 
 
-@exact
-def _entry(U, row, column, one):
-    """Element of the unit upper triangle: row and column as in U."""
-    return one if row == column else U[column * (column - 1) // 2 + row]
-
-
-@cached
+@cached(forceinline=True)
 def refresh(U, D, unit, weight, gain):
     """Absorb one pseudo-observation of the prior: weight `unit` is 0, with `weight`."""
-    one, zero = D.dtype.type(1), D.dtype.type(0)
-    alpha, odd = D.dtype.type(1.0 / weight), D.size % 2
+    one, fours = D.dtype.type(1), D.size - D.size % 4
+    alpha = D.dtype.type(1.0 / weight)
     fill(gain, 0)
-    if odd and unit == 0:
-        alpha = _take_first(D, gain, one, alpha, one)
-    for j in range(odd + max(unit - odd, 0) // 2 * 2, D.size, 2):
-        f0 = _entry(U, unit, j, one) if unit <= j else zero
-        alpha = _take_pair(U, D, gain, j, f0, _entry(U, unit, j + 1, one), alpha, one)
+    for j in range(unit - unit % 4, fours, 4):
+        a, b, c, d = _four_columns(U, j, _rows(D, j))
+        f = a[unit], b[unit], c[unit], d[unit]
+        alpha = _take_four((a, b, c, d), D[j : j + 4], gain, f, alpha, one)
+    for j in range(max(unit, fours), D.size):
+        column = _column(U, j, D.size)
+        alpha = _take(column, D, gain, j, column[unit], alpha, one)
     _divide(gain, alpha)
 
 
@@ -149,12 +200,12 @@ def variance(U, D, unit):
     """Diagonal element of the covariance U D U'."""
     total = D[unit]
     for j in range(unit + 1, D.size):
-        u = U[j * (j - 1) // 2 + unit]
+        u = U[column_start(j) + unit]
         total += u * u * D[j]
     return total
 
 
-@cached
+@cached(forceinline=True)
 def wander(U, D, unit, amount, a):
     """Let weight `unit` walk: add `amount` to its variance (Agee & Turner 1972). `a` is scratch."""
     c = D.dtype.type(amount)
@@ -166,16 +217,16 @@ def wander(U, D, unit, amount, a):
         grown = D[j] + c * s * s
         if grown <= 0:
             continue
-        start = j * (j - 1) // 2
         beta = c * s / grown
+        column = _column(U, j, j)
         for i in range(j):
-            a[i] -= s * U[start + i]
-            U[start + i] += beta * a[i]
+            a[i] -= s * column[i]
+            column[i] += beta * a[i]
         c *= D[j] / grown
         D[j] = grown
 
 
-@cached
+@cached(forceinline=True)
 def correct(weights, x, gain, target, repeats):
     """Learn one target with the gain its features earned; return the error made before.
 
@@ -189,17 +240,25 @@ def correct(weights, x, gain, target, repeats):
     return error
 
 
-@cached
+@cached(forceinline=True)
 def relax(weights, unit, gain):
     """Pull the weights towards the prior with the gain of a refresh of `unit`."""
     add_scaled(weights, -weights[unit], gain)
 
 
+def unit_factor(features: int, dtype: DTypeLike) -> Array:
+    """Return the identity as the U of so many features: (features^2 / 2 or somewhat more,)."""
+    U = np.zeros(column_start(features), dtype)
+    for j in range(features):
+        U[column_start(j) + j] = 1
+    return U
+
+
 class Readout:
     """Regularised recursive least squares with forgetting; many outputs share one covariance.
 
-    The covariance P = U diag(D) U' is kept in factors (Bierman 1977), `U` as its packed strict
-    columns, so that rounding cannot make it indefinite; every `REFRESH_EVERY` samples one
+    The covariance P = U diag(D) U' is kept in factors (Bierman 1977), so that rounding cannot make
+    it indefinite; every `REFRESH_EVERY` samples one
     pseudo-observation of the prior, cycling over the features, keeps it bounded on inputs that
     stopped moving and lets the weights of dead features relax to 0.
 
@@ -230,7 +289,7 @@ class Readout:
         dtype: DTypeLike = "float64",
     ) -> None:
         self.forgetting, self.ridge = forgetting, ridge
-        self.U = np.zeros(features * (features - 1) // 2, dtype)
+        self.U = unit_factor(features, dtype)
         self.D = np.full(features, 1.0 / ridge, dtype)
         self.weights = np.zeros((outputs, features), dtype)
         self.count = 0

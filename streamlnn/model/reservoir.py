@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamlnn.model.compiled import exact, fused
+from streamlnn.model.compiled import fused, inlined
 from streamlnn.model.readout import dot
 from streamlnn.model.squash import squash
 
@@ -24,11 +24,12 @@ Array = NDArray[Any]
 def _heard(W, taps, x, i):
     total = x.dtype.type(0)
     for k in range(taps.shape[1]):
-        total += W[i, k] * x[taps[i, k]]
+        # unsigned, because of a signed index it is asked each time whether it is negative
+        total += W[i, k] * x[np.uint64(taps[i, k])]
     return total
 
 
-@exact
+@inlined
 def hear(x, u, taps, W, W_in, bias, out):
     """Write what every unit hears from others and from the inputs: W x + W_in u + bias."""
     for i in range(x.size):
@@ -57,7 +58,7 @@ def _follow(x, drive, half):
         x[i] += (half[i] + half[i]) / (one + half[i]) * (drive[i] - x[i])
 
 
-@exact
+@inlined
 def leak(x, drive, rate, tau, dt):
     """Let leaky units follow their drive over dt usual steps: exact, the drive held constant.
 
@@ -72,7 +73,7 @@ LEAST_RATE, RATE_SPAN = 0.2, 4.0
 SPECTRAL_RADIUS = 0.9
 
 
-@exact
+@inlined
 def open_gate(x, u, taps, W_gate, gate_in, gate_bias, rate):
     """Write how fast time goes for each unit, by what it hears: the liquid part."""
     hear(x, u, taps, W_gate, gate_in, gate_bias, rate)
@@ -81,7 +82,7 @@ def open_gate(x, u, taps, W_gate, gate_in, gate_bias, rate):
     _open(rate, number(LEAST_RATE), number(RATE_SPAN))
 
 
-@exact
+@inlined
 def lag_units(window, V, bias, out):
     for i in range(out.size):
         out[i] = bias[i] + dot(V[i], window)

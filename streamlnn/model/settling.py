@@ -14,7 +14,7 @@ import numpy as np
 
 from streamlnn.model.anomaly import LATEST, LATEST_HALF, LATEST_Y, LATEST_YHAT
 from streamlnn.model.clock import BEFORE, CADENCE, REGULAR
-from streamlnn.model.compiled import exact
+from streamlnn.model.compiled import exact, inlined
 from streamlnn.model.experts import relax_all
 from streamlnn.model.intervals import track
 from streamlnn.model.mixture import MEMORIES, TOP_MEMORY, discount
@@ -27,7 +27,7 @@ SCORES = 5
 SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(SCORES)
 
 
-@exact
+@inlined
 def _correct_group(weights, x, gain, sizes, change, repeats):
     start = 0
     for r in range(sizes.size):
@@ -36,7 +36,7 @@ def _correct_group(weights, x, gain, sizes, change, repeats):
         start = end
 
 
-@exact
+@inlined
 def _learn(s, slot, t, h, y):
     """Teach the readouts the change from the time of issue, freed of wild outliers."""
     base, size = s.waiting_base[slot, t, 0], s.waiting_base[slot, t, 1]
@@ -53,7 +53,7 @@ def _learn(s, slot, t, h, y):
     return limit
 
 
-@exact
+@inlined
 def _score(s, slot, t, h, y, half):
     """Let the running scores see the forecast as it was issued."""
     scores = s.scores[t, h]

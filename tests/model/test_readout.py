@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamlnn.model.readout import REFRESH_EVERY, Readout, correct, refresh_weight
+from streamlnn.model.readout import (
+    REFRESH_EVERY,
+    Readout,
+    column_start,
+    correct,
+    refresh_weight,
+)
 
 
 def _pairs(n: int, features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +92,9 @@ def test_a_record_that_stands_for_many_is_learned_as_that_many() -> None:
 
 def _covariance(readout: Readout) -> np.ndarray:
     n = readout.D.size
-    U = np.eye(n)
+    U = np.zeros((n, n))
     for j in range(n):
-        U[:j, j] = readout.U[j * (j - 1) // 2 : j * (j + 1) // 2]
+        U[: j + 1, j] = readout.U[column_start(j) :][: j + 1]
     return U @ np.diag(readout.D) @ U.T
 
 
