@@ -52,20 +52,33 @@ def ours_and_frozen(stream: Switching, horizons: Sequence[int]) -> tuple[Array, 
     return np.concatenate(ours), np.concatenate(frozen)
 
 
+_MOVING = ("U", "D", "U_own", "D_own", "waiting_gain", "waiting_own_gain", "refresh_gain")
+_MOVING += ("refresh_own_gain",)
+
+
+def _heavier(regrets: Array) -> None:
+    """Scale regrets, and their squares behind them, so far up that what follows is nothing."""
+    experts = regrets.shape[-1] // 2
+    regrets[..., :experts] *= 1e100
+    regrets[..., experts:] *= 1e200
+
+
 def stopped(model: Forecaster) -> Forecaster:
     """Return a copy of the model that never learns again.
 
-    Its gains and its covariances are 0 and no weight walks, so that none moves; the losses that
+    Its gains and its covariances are 0, so that no weight moves; the losses and regrets that
     decide between the experts are so large that no new error changes their ratios.
     """
     state = model.state()
     for name, array in state.items():
-        if name.endswith("gain") or name in ("U", "D", "U_own", "D_own"):
+        if name in _MOVING:
             array[...] = 0.0
         elif name in ("losses", "top_losses"):
             array *= 1e200
+        elif name == "regrets":
+            _heavier(array)
     still = Forecaster.from_state(model.settings, state)
-    still._state.own_settings[:] = (0.5, 1.0, 0.0)  # forgetting and ridge of what is never learned
+    still._state.own_settings[:] = (0.5, 1.0)  # forgetting and ridge of what is never learned
     return still
 
 

@@ -6,8 +6,7 @@ No single way wins everywhere, so several answer, and `mixture` decides who is h
 - the joint readout on all features of the stream, the reservoir among them; where a stream has
   several fields, also one on the linear part of them alone;
 - readouts on the target's own past: autoregressions on 24 lags that forget within 100, 500 and
-  5,000 records, and two on lags and modes, one that forgets within 2,000 and one whose weights
-  follow a random walk;
+  5,000 records, and one on lags and modes that forgets within 2,000;
 - for each season, given or found, the value one season ago.
 
 Each readout predicts the change from the newest value in units of the usual change, from weights
@@ -32,8 +31,6 @@ from streamlnn.model.readout import (
     refresh,
     refresh_weight,
     relax,
-    variance,
-    wander,
 )
 from streamlnn.model.scaling import HIGH, LOW, step_scale
 from streamlnn.model.seasons import seasonal
@@ -47,23 +44,22 @@ class Learner(NamedTuple):
     """One readout: its name, how many features it looks at, and how it forgets.
 
     `forgetting` is the share of weight kept per record, `ridge` the strength of the pull towards
-    "as now", `walk` the variance that each weight gains per record where they follow a random walk.
+    "as now".
     """
 
     name: str
     size: int
     forgetting: float
     ridge: float
-    walk: float = 0.0
 
 
 def joint_learners(settings: Settings) -> list[Learner]:
     """Return the readouts on the joint features, the full one first."""
     T, H = len(settings.target_fields), len(settings.horizons)
     linear, full = joint_parts(settings.fields, T, H, settings.season_slots, settings.units)
-    learners = [Learner("reservoir", full, 0.9995, 0.1)]
+    learners = [Learner("reservoir", full, 0.9995, 0.001)]
     if settings.fields > 1:
-        learners.append(Learner("all fields", linear, 0.9998, 0.1))
+        learners.append(Learner("all fields", linear, 0.9999, 1.0))
     return learners
 
 
@@ -75,7 +71,6 @@ def own_learners(settings: Settings) -> list[Learner]:
         Learner("autoregression 500", linear, 0.998, 0.1),
         Learner("autoregression 5000", linear, 0.9998, 0.1),
         Learner("modes 2000", modes, 0.9995, 0.1),
-        Learner("modes, walking", modes, 1.0, 1.0, 1e-5),
     ]
 
 
@@ -138,26 +133,13 @@ def _absorb_group(U, D, x, sizes, settings, gain):
 
 
 @inlined
-def _spread(U, D, turn, settings, scratch):
-    """Let the weight whose turn it is walk, unless it knows as little as at the start already."""
-    unit = turn % D.size
-    if variance(U, D, unit) < 1.0 / settings[1]:
-        wander(U, D, unit, settings[2] * D.size * REFRESH_EVERY, scratch)
-
-
-@inlined
 def _refresh_group(U, D, sizes, settings, turn, gain):
     start, packed = 0, 0
     for r in range(sizes.size):
         n = sizes[r]
         end, last = start + n, packed + column_start(n)
-        own_gain = gain[start:end]
-        if settings[r, 2] > 0.0:
-            _spread(U[packed:last], D[start:end], turn, settings[r], own_gain)
-            own_gain[:] = 0
-        else:
-            weight = refresh_weight(settings[r, 0], settings[r, 1], n)
-            refresh(U[packed:last], D[start:end], turn % n, weight, own_gain)
+        weight = refresh_weight(settings[r, 0], settings[r, 1], n)
+        refresh(U[packed:last], D[start:end], turn % n, weight, gain[start:end])
         start, packed = end, last
 
 

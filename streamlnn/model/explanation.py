@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.mixture import power_weights
+from streamlnn.model.mixture import expert_weights
 from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, SPECTRAL_RADIUS
 from streamlnn.model.state import State
 
@@ -17,12 +17,14 @@ Array = NDArray[Any]
 def weights(state: State) -> Array:
     """Return the weight of each expert in force, (targets, horizons, experts): they sum to 1.
 
-    The forecast is the mean, with these weights, of what the experts say. In two levels, as
-    `mixture` tells: within the mixture of each memory, and of the mixtures. All are equal while no
+    The forecast is the mean, with these weights, of what the experts say. All are equal while no
     forecast has been scored. Costs O(targets * horizons), a few microseconds each.
     """
-    experts, mixtures = _shares(state.losses), _shares(state.top_losses)
-    return np.asarray(np.einsum("thg,thge->the", mixtures, experts))
+    out = np.empty(state.losses.shape[:2] + state.losses.shape[3:])
+    for place in np.ndindex(out.shape[:2]):
+        learned = state.losses[place], state.regrets[place], state.top_losses[place]
+        out[place] = expert_weights(*learned)
+    return out
 
 
 def reservoir(state: State) -> dict[str, Any]:
@@ -40,11 +42,3 @@ def reservoir(state: State) -> dict[str, Any]:
         "rate": [LEAST_RATE, LEAST_RATE + RATE_SPAN],
         "lag_units": int(state.V_bias.size),
     }
-
-
-def _shares(losses: Array) -> Array:
-    """Return the weights that the power rule gives along the last axis."""
-    kept, out = losses.copy(), np.empty_like(losses)
-    for place in np.ndindex(losses.shape[:-1]):
-        power_weights(kept[place], out[place])
-    return out

@@ -17,7 +17,7 @@ from streamlnn.model import arrays, explanation, monitor, stepping
 from streamlnn.model.clock import CADENCE, LAST
 from streamlnn.model.experts import expert_names
 from streamlnn.model.initial import initial_state
-from streamlnn.model.mixture import MEMORIES
+from streamlnn.model.mixture import MIXTURES
 from streamlnn.model.records import Event, Forecast, Status
 from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
@@ -105,8 +105,8 @@ class Forecaster:
             every,
             plasticity,
         )
-        self._when, self._row = np.empty(1), np.empty((1, fields))
-        self._row_shapes = ((), (1,)) if fields == 1 else ((fields,),)
+        self._by_time, self._scalar = self._settings.by_time, fields == 1
+        self._when, self._row = np.full(1, np.nan), np.empty((1, fields))
         self._bind(initial_state(self._settings))
 
     def step(self, time: float | None, values: ArrayLike) -> Forecast:
@@ -128,10 +128,13 @@ class Forecaster:
         As `step`, apart from taking the features into the covariances: O(features^2), and of no
         use to this forecast. That is left to `absorb`, or to the next record: publish in between.
         """
-        self._when[0] = self._time(time)
+        if time is not None or self._by_time:
+            self._when[0] = self._time(time)
         self._fill_row(values)
-        rows, events = self._run(self._when, self._row)
-        return self._told(time, rows[0], events)
+        made: Array = np.empty((1, self._row_size))
+        events = self._run(self._when, self._row, made)
+        self._when[0] = np.nan
+        return self._told(time, made[0], events)
 
     def absorb(self) -> None:
         """Learn what `observe` left; nothing where nothing was left."""
@@ -143,10 +146,11 @@ class Forecaster:
         `times` (n,) seconds or None, `values` (n,) or (n, fields). Raises `ValueError` as `step`.
         """
         rows = self._rows(values)
-        made, events = self._run(self._times(times, len(rows)), rows)
+        made: Array = np.empty((len(rows), self._row_size))
+        events = self._run(self._times(times, len(rows)), rows, made)
         stepping.absorb(self._handle)
         yhat, lower, upper = (self._forecasts(made)[:, k] for k in range(3))
-        return Replay(yhat, lower, upper, tuple(events))
+        return Replay(yhat, lower, upper, events)
 
     def state(self) -> dict[str, Array]:
         """Return copies of all arrays, by name: with `settings`, all there is to know."""
@@ -209,7 +213,7 @@ class Forecaster:
         if state.counts[PUSHED] == 0:
             raise ValueError("no record has been stepped yet")
         slot = (state.counts[PUSHED] - 1) % state.waiting_at.size
-        answers = state.waiting_experts[slot, :, :, 1 + MEMORIES.size :].copy()
+        answers = state.waiting_experts[slot, :, :, 1 + MIXTURES :].copy()
         return np.asarray(answers[0] if len(answers) == 1 else answers.swapaxes(0, 1))
 
     def weights(self) -> Array:
@@ -248,8 +252,13 @@ class Forecaster:
         return sum(array.nbytes for array in self._state)
 
     def _fill_row(self, values: ArrayLike) -> None:
-        if np.shape(values) not in self._row_shapes:
-            shape, fields = np.shape(values), self._settings.fields
+        given: object = values
+        if isinstance(given, float) and self._scalar:
+            self._row[0, 0] = given  # the usual case, 1 us faster
+            return
+        shape: tuple[int, ...] = np.shape(values)
+        if shape != (self._row.size,) and (shape or not self._scalar):
+            fields = self._settings.fields
             raise ValueError(f"values have shape {shape}; this model wants ({fields},)")
         self._row[0] = values
 
@@ -275,38 +284,45 @@ class Forecaster:
             raise ValueError("horizons are durations: every record needs a time, in seconds")
         return filled
 
-    def _run(self, times: Array, rows: Array) -> tuple[Array, list[Event]]:
-        made: Array = np.empty((len(rows), self._row_size))
-        events: list[Event] = []
+    def _run(self, times: Array, rows: Array, made: Array) -> tuple[Event, ...]:
         done = stepping.observe(self._handle, times, rows, made)
-        while True:
-            if self._state.counts[NEWS]:
-                time = float(times[done - 1])
-                events += monitor.events(self._state, None if math.isnan(time) else time)
-            if done == len(rows):
-                return made, events
-            if not self._state.counts[NEWS]:
+        if done == len(rows) and not self._counts[NEWS]:
+            return ()
+        events = self._news(times, done)
+        while done < len(rows):
+            if not self._counts[NEWS]:
                 self._bind(with_room(self._state))
             done += stepping.observe(self._handle, times[done:], rows[done:], made[done:])
+            events += self._news(times, done)
+        return tuple(events)
+
+    def _news(self, times: Array, done: int) -> list[Event]:
+        """Return the newest record's events: compiled code stops to have them told."""
+        if not self._counts[NEWS]:
+            return []
+        time = float(times[done - 1])
+        return monitor.events(self._state, None if math.isnan(time) else time)
 
     def _bind(self, state: State) -> None:
         self._state = in_one_block(state)
         self._handle = bind(self._state)
-        told = state.forecast
-        self._told_size, self._row_size = told.size, told.size + state.condition.size + 1
+        self._counts, told = self._state.counts, state.forecast
+        self._told_size, self._told_end = told.size, told.size + state.condition.size
+        self._row_size = self._told_end + 2
         self._told_shape = told.shape if told.shape[2] > 1 else told.shape[:2]
 
     def _forecasts(self, made: Array) -> Array:
         """Rows of output as (n, TOLD, horizons) or (n, TOLD, horizons, targets)."""
         return made[:, : self._told_size].reshape(-1, *self._told_shape)
 
-    def _told(self, time: float | None, row: Array, events: list[Event]) -> Forecast:
+    def _told(self, time: float | None, row: Array, events: tuple[Event, ...]) -> Forecast:
         yhat, lower, upper, coverage, skill = row[: self._told_size].reshape(self._told_shape)
-        y, score, sign, active = row[self._told_size : -1].reshape(CONDITIONS, -1)
+        y, score, sign, active = row[self._told_size : self._told_end].reshape(CONDITIONS, -1)
+        status, seq = row[self._told_end :].tolist()
         return Forecast(
             time,
-            self.seq - 1,
-            _STATUS[int(row[-1])],
+            int(seq),
+            _STATUS[int(status)],
             y,
             yhat,
             lower,
@@ -316,7 +332,7 @@ class Forecaster:
             score,
             sign,
             active,
-            tuple(events),
+            events,
         )
 
 

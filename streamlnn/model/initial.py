@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamlnn.model.experts import Learner, expert_names, joint_learners, own_learners
 from streamlnn.model.features import lags_of
 from streamlnn.model.intervals import initial_intervals
-from streamlnn.model.mixture import initial_mixture
+from streamlnn.model.mixture import MIXTURES, initial_mixture
 from streamlnn.model.modes import initial_modes
 from streamlnn.model.monitor import WATCHED
 from streamlnn.model.readout import unit_factor
@@ -53,7 +53,7 @@ def _sizes(learners: list[Learner]) -> NDArray[np.int64]:
 
 
 def _manners(learners: list[Learner]) -> NDArray[np.float64]:
-    return np.array([(each.forgetting, each.ridge, each.walk) for each in learners])
+    return np.array([(each.forgetting, each.ridge) for each in learners])
 
 
 @lru_cache(maxsize=8)
@@ -123,14 +123,14 @@ def _precisions(learners: list[Learner]) -> NDArray[np.float64]:
 
 def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     C, dtype = _slots(settings), settings.dtype
-    T, H, G, E = parts["losses"].shape
+    T, H, _, E = parts["losses"].shape
     Q, M, A = parts["log_q"].shape[2], parts["features"].size, parts["own"].shape[1]
     N, B = parts["D"].size, parts["D_own"].shape[1]
     return {
         "waiting_at": np.zeros(C),
         "waiting_seq": np.zeros(C, np.int64),
         "waiting_base": np.zeros((C, T, 2)),
-        "waiting_experts": np.zeros((C, T, H, 1 + G + E)),
+        "waiting_experts": np.zeros((C, T, H, 1 + MIXTURES + E)),
         "waiting_bands": np.zeros((C, T, H, 1 + Q)),
         "waiting_x": np.zeros((C, M), dtype),
         "waiting_gain": np.zeros((C, N), dtype),

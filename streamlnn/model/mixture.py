@@ -1,18 +1,18 @@
-"""The experts and their weighted mean, for every target and horizon on its own.
+"""Online aggregation: the forecast is a weighted mean of what the experts answer.
 
-No single way to forecast wins everywhere, so several answer and those that have been right lately
-are heard: persistence (as now), the full readout on the reservoir's features, two autoregressions
-on the target's own 24 lags, one that forgets within 500 records and one within 5,000, and for each
-season given the value one season ago. Each answer is kept near the range seen
-(`experts._bounded`).
+For every target and horizon on its own, in two levels. Below, five mixtures of the experts:
 
-Their weights follow the power rule: proportional to L ** -8, where L is a discounted sum of squared
-errors (it is exponential weighting of a Gaussian's log-loss whose variance is unknown, that is,
-tempered dynamic model averaging: Raftery et al. 2010). How long to remember is not known either, so
-there is one mixture for each of three memories, and the same rule mixes those
-(`MEMORIES`, `TOP_MEMORY`). Losses come when targets come: h records late for
-horizon h, which costs a constant only (Joulani et al. 2013). Errors are told in scales and cut off
-at eight times the usual change over that horizon, so that one wild value decides nothing.
+- three by the power rule, weights proportional to L ** -8, where L is a sum of squared errors that
+  fades with one of three memories (it is exponential weighting of a Gaussian's log-loss whose
+  variance is unknown, that is, tempered dynamic model averaging: Raftery et al. 2010). It finds the
+  best expert of the moment;
+- two by polynomial potentials of the regret (ML-Poly: Gaillard, Stoltz & van Erven 2014), with two
+  memories. They find the best combination, where no expert is best.
+
+Above, the power rule mixes those five. Losses come when targets come, h records late for horizon h,
+which costs a constant only (Joulani et al. 2013). Errors are told in scales and cut off at eight
+times the usual change over that horizon, so that one wild value decides nothing. Cost: O(experts)
+per target and horizon.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -26,18 +26,33 @@ from numpy.typing import NDArray
 
 from streamlnn.model.compiled import cached, inlined
 
-MEMORIES = np.array([0.99, 0.998, 0.9995])
+POWER_MEMORIES = np.array([0.99, 0.998, 0.9995])
 """How much of a squared loss is kept from one record to the next, one mixture for each."""
+
+POLY_MEMORIES = np.array([0.998, 1.0])
+"""How much of a regret is kept, one mixture for each."""
+
 TOP_MEMORY = 0.998
+
+MIXTURES = POWER_MEMORIES.size + POLY_MEMORIES.size
 
 
 def initial_mixture(targets: int, horizons: int, experts: int) -> dict[str, NDArray[Any]]:
-    """Return the losses before the first record: all weights are equal."""
-    shape = (targets, horizons, MEMORIES.size)
+    """Return the losses and regrets before the first record: all weights are equal."""
     return {
-        "losses": np.zeros((*shape, experts)),
-        "top_losses": np.zeros(shape),
+        "losses": np.zeros((targets, horizons, POWER_MEMORIES.size, experts)),
+        "regrets": np.zeros((targets, horizons, POLY_MEMORIES.size, 2 * experts + 1)),
+        "top_losses": np.zeros((targets, horizons, MIXTURES)),
     }
+
+
+# --------------------------------------------------------------------------------------- weighing
+
+
+@inlined
+def _divide(weights, total):
+    for k in range(weights.size):
+        weights[k] = weights[k] / total if total > 0.0 else 1.0 / weights.size
 
 
 @cached(forceinline=True)
@@ -53,14 +68,27 @@ def power_weights(losses, out):
         share *= share
         out[k] = share * share
         total += out[k]
-    for k in range(losses.size):
-        out[k] /= total
+    _divide(out, total)
 
 
 @inlined
-def mixed(losses, values, weights):
+def poly_weights(regrets, out):
+    """Weights proportional to regret / (its squares so far + the largest); equal if none is left.
+
+    regrets (2 E + 1,): how much better each expert would have been, the squares, the largest.
+    """
+    experts, total = out.size, 0.0
+    largest = regrets[2 * experts]
+    for k in range(experts):
+        better = max(regrets[k], 0.0)
+        out[k] = better / (regrets[experts + k] + largest) if better > 0.0 else 0.0
+        total += out[k]
+    _divide(out, total)
+
+
+@inlined
+def _mean(weights, values):
     """Weighted mean, taken around the first value so that equal values stay what they are."""
-    power_weights(losses, weights)
     shift = 0.0
     for k in range(values.size):
         shift += weights[k] * (values[k] - values[0])
@@ -68,8 +96,69 @@ def mixed(losses, values, weights):
 
 
 @inlined
-def discount(losses, values, y, size, limit, memory):
-    """Let every forecaster's discounted squared loss see its error, in scales, within +-limit."""
+def mix(losses, regrets, top_losses, issued, weights):
+    """Mix the answers at the end of `issued` (1 + MIXTURES + E,) into its front."""
+    mixtures = issued[1 : 1 + MIXTURES]
+    experts = issued[1 + MIXTURES :]
+    shares = weights[: experts.size]
+    for g in range(losses.shape[0]):
+        power_weights(losses[g], shares)
+        mixtures[g] = _mean(shares, experts)
+    for g in range(regrets.shape[0]):
+        poly_weights(regrets[g], shares)
+        mixtures[losses.shape[0] + g] = _mean(shares, experts)
+    power_weights(top_losses, weights[:MIXTURES])
+    issued[0] = _mean(weights[:MIXTURES], mixtures)
+
+
+@cached
+def expert_weights(losses, regrets, top_losses):
+    """Return how much each expert counts in the forecast: (E,), summing to 1."""
+    out, shares = np.zeros(losses.shape[1]), np.empty(losses.shape[1])
+    top = np.empty(MIXTURES)
+    power_weights(top_losses, top)
+    for g in range(MIXTURES):
+        if g < losses.shape[0]:
+            power_weights(losses[g], shares)
+        else:
+            poly_weights(regrets[g - losses.shape[0]], shares)
+        for k in range(out.size):
+            out[k] += top[g] * shares[k]
+    return out
+
+
+# --------------------------------------------------------------------------------------- learning
+
+
+@inlined
+def _discount(losses, values, y, size, limit, memory):
+    """Let fading squared losses see the errors, in scales, within +-limit."""
     for k in range(values.size):
         error = min(max((y - values[k]) / size, -limit), limit)
         losses[k] = memory * losses[k] + error * error
+
+
+@inlined
+def _regret(regrets, experts, mixed, y, size, limit, memory):
+    """Let the regrets see how the loss of the mixture leans towards each expert."""
+    n, largest = experts.size, memory * regrets[2 * experts.size]
+    error = min(max((y - mixed) / size, -limit), limit)
+    for k in range(n):
+        apart = min(max((experts[k] - mixed) / size, -limit), limit)
+        gain = 2.0 * error * apart
+        regrets[k] = memory * regrets[k] + gain
+        regrets[n + k] = memory * regrets[n + k] + gain * gain
+        largest = max(largest, gain * gain)
+    regrets[2 * n] = largest
+
+
+@inlined
+def judge(losses, regrets, top_losses, issued, y, size, limit):
+    """Learn who was right, once the value y of a forecast has come: `issued` as `mix` left it."""
+    mixtures, experts = issued[1 : 1 + MIXTURES], issued[1 + MIXTURES :]
+    for g in range(losses.shape[0]):
+        _discount(losses[g], experts, y, size, limit, POWER_MEMORIES[g])
+    for g in range(regrets.shape[0]):
+        mixed = mixtures[losses.shape[0] + g]
+        _regret(regrets[g], experts, mixed, y, size, limit, POLY_MEMORIES[g])
+    _discount(top_losses, mixtures, y, size, limit, TOP_MEMORY)

@@ -195,37 +195,6 @@ def refresh_weight(forgetting, ridge, features):
     return ridge * (1.0 - forgetting) * features * REFRESH_EVERY
 
 
-@exact
-def variance(U, D, unit):
-    """Diagonal element of the covariance U D U'."""
-    total = D[unit]
-    for j in range(unit + 1, D.size):
-        u = U[column_start(j) + unit]
-        total += u * u * D[j]
-    return total
-
-
-@cached(forceinline=True)
-def wander(U, D, unit, amount, a):
-    """Let weight `unit` walk: add `amount` to its variance (Agee & Turner 1972). `a` is scratch."""
-    c = D.dtype.type(amount)
-    for i in range(unit):
-        a[i] = 0
-    a[unit] = 1
-    for j in range(unit, -1, -1):
-        s = a[j]
-        grown = D[j] + c * s * s
-        if grown <= 0:
-            continue
-        beta = c * s / grown
-        column = _column(U, j, j)
-        for i in range(j):
-            a[i] -= s * column[i]
-            column[i] += beta * a[i]
-        c *= D[j] / grown
-        D[j] = grown
-
-
 @cached(forceinline=True)
 def correct(weights, x, gain, target, repeats):
     """Learn one target with the gain its features earned; return the error made before.

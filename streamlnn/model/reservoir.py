@@ -93,10 +93,12 @@ class Reservoir:
     """A fixed random recurrent map of leaky tanh units; only a readout on top ever learns.
 
     Each unit hears `fan_in` others and every input, and follows its drive with a time constant of
-    its own: over dt usual steps it covers the share 1 - exp(-dt / tau) of the way, which is exact
-    for any gap while the drive is held constant. The recurrent weights are scaled to
-    `spectral_radius`, below 1, so that the state forgets where it started (echo state property:
-    Jaeger 2001; leaky units: Jaeger et al. 2007; the leak over elapsed time is the liquid part).
+    its own: over dt usual steps it covers the share 1 - exp(-r dt / tau) of the way, which is exact
+    for any gap while the drive is held constant. The rate r is between 0.2 and 4.2 and depends on
+    what the unit hears: time itself is liquid (Hasani et al. 2021). How loud a unit hears the
+    inputs is log-uniform in `input_scale`, so that there are units for small signals and for large
+    ones. The recurrent weights are scaled to `spectral_radius`, below 1, so that the state forgets
+    where it started (echo state property: Jaeger 2001; leaky units: Jaeger et al. 2007).
 
     Attributes: `W` (units, units) as a dense copy, `W_in` (units, inputs), `bias` (units,), `tau`
     (units,) in usual steps; `taps` and `links` (units, fan_in) are the connections as stepped.
@@ -116,6 +118,7 @@ class Reservoir:
         *,
         spectral_radius: float = SPECTRAL_RADIUS,
         fan_in: int = 10,
+        input_scale: tuple[float, float] = (0.3, 3.0),
         dtype: DTypeLike = "float64",
     ) -> None:
         random = np.random.default_rng([seed, units, inputs])
@@ -123,9 +126,11 @@ class Reservoir:
         self.taps = np.stack([random.permutation(units)[:fan_in] for _ in range(units)])
         links = random.uniform(-1.0, 1.0, (units, fan_in))
         self.links = (links * spectral_radius / _radius(self.taps, links)).astype(dtype)
-        self.W_in = (random.uniform(-1.0, 1.0, (units, inputs)) / np.sqrt(inputs)).astype(dtype)
+        W_in = random.uniform(-1.0, 1.0, (units, inputs)) / np.sqrt(inputs)
+        loud = _log_uniform(random, input_scale, units)
+        self.W_in = (W_in * loud[:, None]).astype(dtype)
         self.bias = random.uniform(-0.2, 0.2, units).astype(dtype)
-        self.tau = np.exp(random.uniform(np.log(0.3), np.log(30.0), units)).astype(dtype)
+        self.tau = _log_uniform(random, (0.3, 30.0), units).astype(dtype)
         self.gate_links = (0.25 * random.standard_normal(links.shape)).astype(dtype)
         self.gate_in = (0.25 * random.standard_normal(self.W_in.shape)).astype(dtype)
         self.gate_bias = random.normal(-0.5, 0.25, units).astype(dtype)
@@ -160,6 +165,11 @@ class LagUnits:
         random = np.random.default_rng([seed, units, inputs, 1])
         self.V = (random.standard_normal((units, inputs)) / np.sqrt(inputs)).astype(dtype)
         self.bias = random.uniform(-1.0, 1.0, units).astype(dtype)
+
+
+def _log_uniform(random: np.random.Generator, span: tuple[float, float], units: int) -> Array:
+    low, high = span
+    return np.asarray(np.exp(random.uniform(np.log(low), np.log(high), units)))
 
 
 def _dense(taps: Array, links: Array) -> Array:

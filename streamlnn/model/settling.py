@@ -17,7 +17,7 @@ from streamlnn.model.clock import BEFORE, CADENCE, REGULAR
 from streamlnn.model.compiled import exact, inlined
 from streamlnn.model.experts import relax_all
 from streamlnn.model.intervals import track
-from streamlnn.model.mixture import MEMORIES, TOP_MEMORY, discount
+from streamlnn.model.mixture import judge
 from streamlnn.model.readout import REFRESH_EVERY, correct
 from streamlnn.model.scaling import FRESH, step_scale
 from streamlnn.model.state import ARRIVAL, PUSHED
@@ -70,12 +70,9 @@ def _score(s, slot, t, h, y, half):
 def _settle_target(s, slot, t, h, y):
     issued = s.waiting_experts[slot, t, h]
     bands = s.waiting_bands[slot, t, h]
-    mixtures = MEMORIES.size
     size = max(s.waiting_base[slot, t, 1], step_scale(s.scales[s.targets[t]]))
     limit = _learn(s, slot, t, h, y)
-    for g in range(mixtures):
-        discount(s.losses[t, h, g], issued[1 + mixtures :], y, size, limit, MEMORIES[g])
-    discount(s.top_losses[t, h], issued[1 : 1 + mixtures], y, size, limit, TOP_MEMORY)
+    judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, limit)
     score = min(abs(y - issued[0]) / size, 1e6)
     count = s.scores[t, h, SCORED]
     log_q, means, losses = s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h]

@@ -56,9 +56,9 @@ class State(NamedTuple):
     targets: NDArray[Any]  # (T,) indices of fields
     alpha: NDArray[Any]  # (1,) share of values allowed outside the band
     joint_sizes: NDArray[Any]  # (J,) int64: how many joint features each readout looks at
-    joint_settings: NDArray[Any]  # (J, 3) forgetting, ridge, walk
+    joint_settings: NDArray[Any]  # (J, 2) forgetting, ridge
     own_sizes: NDArray[Any]  # (R,) int64
-    own_settings: NDArray[Any]  # (R, 3)
+    own_settings: NDArray[Any]  # (R, 2)
     plasticity: NDArray[Any]  # (1,) learning rate of the intrinsic plasticity, 0: off
     taps: NDArray[Any]  # (units, fan_in) int64: which unit each connection comes from
     W: NDArray[Any]  # f (units, fan_in)
@@ -89,7 +89,8 @@ class State(NamedTuple):
     U_own: NDArray[Any]  # f (T, packed)
     D_own: NDArray[Any]  # f (T, B)
     own_weights: NDArray[Any]  # f (T, H, B)
-    losses: NDArray[Any]  # (T, H, G, E)
+    losses: NDArray[Any]  # (T, H, 3, E)
+    regrets: NDArray[Any]  # (T, H, 2, 2 E + 1)
     top_losses: NDArray[Any]  # (T, H, G)
     log_q: NDArray[Any]  # (T, H, Q)
     band_means: NDArray[Any]  # (T, H, Q)

@@ -22,7 +22,7 @@ from streamlnn.model.drift import DRIFTING
 from streamlnn.model.experts import absorb_all, ask_experts, refresh_all
 from streamlnn.model.features import make_features, make_own_features, take_value
 from streamlnn.model.intervals import band
-from streamlnn.model.mixture import MEMORIES, mixed
+from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.readout import copy, fill
 from streamlnn.model.scaling import FRESH, SEEN, step_scale
@@ -57,13 +57,10 @@ WARM_AFTER = 32
 
 @exact
 def _forecast_one(s, at, slot, t, h, weights):
-    field, mixtures = s.targets[t], MEMORIES.size
+    field = s.targets[t]
     issued = s.waiting_experts[slot, t, h]
-    experts = issued[1 + mixtures :]
-    ask_experts(s, at, t, h, experts)
-    for g in range(mixtures):
-        issued[1 + g] = mixed(s.losses[t, h, g], experts, weights)
-    issued[0] = mixed(s.top_losses[t, h], issued[1 : 1 + mixtures], weights)
+    ask_experts(s, at, t, h, issued[1 + MIXTURES :])
+    mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, weights)
     bands = s.waiting_bands[slot, t, h]
     band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
     if h > 0 and s.scores[t, h, SCORED] < WARM_AFTER:
@@ -188,6 +185,7 @@ def _tell(s, row):
     copy(s.forecast.reshape(-1), row[:size])
     copy(s.condition.reshape(-1), row[size : size + s.condition.size])
     row[size + s.condition.size] = s.counts[STATUS]
+    row[size + s.condition.size + 1] = s.counts[SEQ]
 
 
 @exact
