@@ -81,7 +81,7 @@ def poly_weights(regrets, out):
     largest = regrets[2 * experts]
     for k in range(experts):
         better = max(regrets[k], 0.0)
-        out[k] = better / (regrets[experts + k] + largest) if better > 0.0 else 0.0
+        out[k] = better / max(regrets[experts + k] + largest, 1e-100)
         total += out[k]
     _divide(out, total)
 
