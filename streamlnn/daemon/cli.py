@@ -20,6 +20,7 @@ from streamlnn.daemon.shell import (
     set_up_logs,
     verbosity,
 )
+from streamlnn.daemon.state_commands import state
 
 _for_option = click.option(
     "--for",
@@ -315,6 +316,9 @@ def _schema(what: Literal["config", "forecast", "event"]) -> dict[str, Any]:
     from streamlnn.pipeline import messages
 
     return messages.schema(what)
+
+
+cli.add_command(state)
 
 
 def main() -> None:

@@ -192,9 +192,13 @@ class Forecaster:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:
-        """Read a model that `save` wrote. Raises `StateError` for anything else, `OSError`."""
+        """Read a model that `save` or `streamlnn state export` wrote.
+
+        Raises `StateError` for anything else, `OSError`.
+        """
         try:
-            return cls.from_state(*arrays.unpack(Path(path).read_bytes()))
+            meta, kept = arrays.unpack(Path(path).read_bytes())
+            return cls.from_state(meta.get("settings", meta), kept)
         except StateError as error:
             raise StateError(f"{path}: {error}") from error
 

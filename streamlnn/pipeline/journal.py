@@ -90,16 +90,20 @@ class StreamRow:
 class Journal:
     """One data directory, held for as long as the object lives; without a folder, in memory.
 
-    Raises `StoreError` when another process holds the folder, when it was written by a newer
+    With `read_only` a daemon may hold the folder and go on; the journal is seen as it was at the
+    start. Raises `StoreError` when another process holds the folder, when it was written by a newer
     version, or when the file is damaged.
     """
 
-    def __init__(self, folder: Path | None, *, durable: bool = True) -> None:
+    def __init__(
+        self, folder: Path | None, *, durable: bool = True, read_only: bool = False
+    ) -> None:
         self.volatile = folder is None
+        self._read_only = read_only
         with ExitStack() as held:
-            if folder:
+            if folder and not read_only:
                 held.enter_context(_lock(folder))
-            self._db = held.enter_context(closing(_open(folder, durable)))
+            self._db = held.enter_context(closing(_open(folder, durable, read_only)))
             with self.reading():
                 self._lsn = self._one(
                     "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
@@ -158,6 +162,15 @@ class Journal:
         """Return the raw values of the stream's records at `time`."""
         query = "SELECT vals FROM log WHERE stream = ? AND time = ?"
         return [values for (values,) in self._db.execute(query, (row.id, time))]
+
+    def newest(self, row: StreamRow) -> list[Record]:
+        """Return the stream's last records, so many as repeats are recognised among, in order."""
+        query = "SELECT time, vals, received FROM log WHERE stream = ? ORDER BY lsn DESC LIMIT ?"
+        found = self._db.execute(query, (row.id, REPEATS_KEPT)).fetchall()
+        return [
+            Record(row.name, time, np.frombuffer(values), received)
+            for time, values, received in reversed(found)
+        ]
 
     def records_after(self, lsn: int) -> Iterator[tuple[int, Record]]:
         """Yield (log number, record) in the order they were accepted."""
@@ -243,7 +256,9 @@ class Journal:
         self._db.execute("DELETE FROM snapshots WHERE stream = ?", (row.id,))
 
     def drop_snapshot(self, row: StreamRow, lsn: int) -> None:
-        """Forget a snapshot that proved unsound."""
+        """Forget a snapshot that proved unsound, unless the journal is only read."""
+        if self._read_only:
+            return
         self._db.execute("DELETE FROM snapshots WHERE stream = ? AND lsn = ?", (row.id, lsn))
 
     def keep_outputs(self, sink: str, outputs: Iterable[Output]) -> None:
@@ -362,21 +377,40 @@ def _lock(folder: Path) -> IO[bytes]:
     return handle
 
 
-def _open(folder: Path | None, durable: bool) -> sqlite3.Connection:
+def _open(folder: Path | None, durable: bool, read_only: bool) -> sqlite3.Connection:
     where = str(folder / FILE) if folder else ":memory:"
     with ExitStack() as held:
         try:
-            if folder:
-                os.close(os.open(where, os.O_RDWR | os.O_CREAT, 0o600))
-            db = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
-            held.callback(db.close)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-            db.executescript(_SCHEMA)
+            if read_only:
+                db = held.enter_context(closing(_connect_to_read(where)))
+            else:
+                db = held.enter_context(closing(_connect(where, durable)))
             _check_format(db, where)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot open the journal {where}: {_trouble(error)}") from error
         held.pop_all()
+    return db
+
+
+def _connect_to_read(where: str) -> sqlite3.Connection:
+    uri = f"{Path(where).absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(uri, isolation_level=None, check_same_thread=False, uri=True)
+    db.execute("BEGIN")  # what a daemon writes from here on is not seen
+    return db
+
+
+def _connect(where: str, durable: bool) -> sqlite3.Connection:
+    if where != ":memory:":
+        os.close(os.open(where, os.O_RDWR | os.O_CREAT, 0o600))
+    db = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        db.executescript(_SCHEMA)
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
@@ -389,7 +423,6 @@ def _trouble(error: Exception) -> str:
 
 
 def _check_format(db: sqlite3.Connection, where: str) -> None:
-    db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
     (found,) = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
     if int(found) != FORMAT:
         raise StoreError(

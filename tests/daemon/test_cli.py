@@ -62,7 +62,9 @@ def test_the_version_is_that_of_the_package():
 
 
 def test_every_command_of_the_contract_is_there_and_explains_itself():
-    assert {*cli.commands} >= {"demo", "run", "check", "replay", "eval", "health", "schema"}
+    contract = {"demo", "run", "check", "replay", "eval", "state", "health", "schema"}
+    assert {*cli.commands} >= contract
+    assert {*cli.commands["state"].commands} == {"ls", "show", "export", "import", "reset"}
     for name, command in cli.commands.items():
         result = run(name, "--help")
         assert result.exit_code == 0

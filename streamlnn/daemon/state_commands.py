@@ -1,0 +1,96 @@
+"""The commands `streamlnn state ...`: parse and call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamlnn.daemon.shell import FILE, set_up_logs, verbosity
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _where(function: Callable[..., Any]) -> Callable[..., Any]:
+    argument = click.argument(
+        "where", type=FILE, envvar="STREAMLNN_CONFIG", required=False, callback=_needed
+    )
+    return argument(function)
+
+
+def _needed(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path:
+    set_up_logs()
+    if path is None:
+        raise click.UsageError(
+            "Name a configuration or a data directory: WHERE, or STREAMLNN_CONFIG."
+        )
+    return path
+
+
+@click.group()
+@verbosity
+def state() -> None:
+    """Look into what streams have learned, and move it.
+
+    WHERE is a configuration or its data directory. A daemon may run on it, unless the state is to
+    be changed.
+    """
+
+
+@state.command("ls")
+@_where
+@_json_option
+@verbosity
+def ls(where: Path, as_json: bool) -> int:
+    """List the streams of a store."""
+    from streamlnn.daemon.state import list_streams
+
+    return list_streams(where, json=as_json)
+
+
+@state.command()
+@click.argument("id")
+@_where
+@_json_option
+@verbosity
+def show(id: str, where: Path, as_json: bool) -> int:  # noqa: A002 - the argument's name
+    """Show one stream: its scores, and how much each expert is heard."""
+    from streamlnn.daemon.state import show_stream
+
+    return show_stream(where, id, json=as_json)
+
+
+@state.command()
+@click.argument("id")
+@click.argument("file", type=FILE)
+@_where
+@verbosity
+def export(id: str, file: Path, where: Path) -> int:  # noqa: A002 - the argument's name
+    """Write all that a stream is to FILE: arrays and JSON, for `import` or from Python."""
+    from streamlnn.daemon.state import export_to
+
+    return export_to(where, id, file)
+
+
+@state.command("import")
+@click.argument("file", type=FILE)
+@_where
+@verbosity
+def import_(file: Path, where: Path) -> int:
+    """Put an exported stream into a store, in place of one of the same name."""
+    from streamlnn.daemon.state import import_from
+
+    return import_from(where, file)
+
+
+@state.command()
+@click.argument("id")
+@_where
+@verbosity
+def reset(id: str, where: Path) -> int:  # noqa: A002 - the argument's name
+    """Let a stream forget what it has learned and begin anew."""
+    from streamlnn.daemon.state import reset as forget
+
+    return forget(where, id)
