@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamlnn.model.forecaster import Forecaster as Forecaster
+    from streamlnn.model.online_esn import OnlineESN as OnlineESN
     from streamlnn.model.records import Event as Event
     from streamlnn.model.records import Forecast as Forecast
     from streamlnn.model.records import Record as Record
 
-__all__ = ["Event", "Forecast", "Forecaster", "Record", "__version__"]
+__all__ = ["Event", "Forecast", "Forecaster", "OnlineESN", "Record", "__version__"]
 
 __version__ = version("streamlnn")
 
@@ -20,6 +21,7 @@ _HOME = {
     "Event": "streamlnn.model.records",
     "Forecast": "streamlnn.model.records",
     "Forecaster": "streamlnn.model.forecaster",
+    "OnlineESN": "streamlnn.model.online_esn",
     "Record": "streamlnn.model.records",
 }
 

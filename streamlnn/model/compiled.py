@@ -21,7 +21,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, typeof
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -44,6 +44,14 @@ def cached(function: Any = None, **options: Any) -> Any:
         return njit(cache=True, **_COMMON, **options)(function)
     except RuntimeError:
         return njit(**_COMMON, **options)(function)
+
+
+def direct(function: Any, *arguments: Any) -> Any:
+    """Return the machine code of `function` for arguments of these types, as it is called.
+
+    It takes no others, and does not look at each call what it was given: a microsecond cheaper.
+    """
+    return function.compile(tuple(typeof(argument) for argument in arguments))
 
 
 def _unowned(_context, arrays):

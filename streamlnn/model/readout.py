@@ -177,9 +177,11 @@ def absorb(U, D, x, forgetting, gain):
 @cached(forceinline=True)
 def refresh(U, D, unit, weight, gain):
     """Absorb one pseudo-observation of the prior: weight `unit` is 0, with `weight`."""
+    fill(gain, 0)
+    if weight == 0.0:
+        return
     one, fours = D.dtype.type(1), D.size - D.size % 4
     alpha = D.dtype.type(1.0 / weight)
-    fill(gain, 0)
     for j in range(unit - unit % 4, fours, 4):
         a, b, c, d = _four_columns(U, j, _rows(D, j))
         f = a[unit], b[unit], c[unit], d[unit]

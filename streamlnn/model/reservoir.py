@@ -51,7 +51,7 @@ def _half_leaks(rate, tau, dt):
 
 
 @fused
-def _follow(x, drive, half):
+def follow(x, drive, half):
     """Cover the share 1 - exp(-a) of the way, given tanh(a / 2)."""
     one = x.dtype.type(1)
     for i in range(x.size):
@@ -66,7 +66,7 @@ def leak(x, drive, rate, tau, dt):
     """
     _half_leaks(rate, tau, x.dtype.type(dt))
     squash(rate)
-    _follow(x, drive, rate)
+    follow(x, drive, rate)
 
 
 LEAST_RATE, RATE_SPAN = 0.2, 4.0
@@ -95,10 +95,11 @@ class Reservoir:
     Each unit hears `fan_in` others and every input, and follows its drive with a time constant of
     its own: over dt usual steps it covers the share 1 - exp(-r dt / tau) of the way, which is exact
     for any gap while the drive is held constant. The rate r is between 0.2 and 4.2 and depends on
-    what the unit hears: time itself is liquid (Hasani et al. 2021). How loud a unit hears the
-    inputs is log-uniform in `input_scale`, so that there are units for small signals and for large
-    ones. The recurrent weights are scaled to `spectral_radius`, below 1, so that the state forgets
-    where it started (echo state property: Jaeger 2001; leaky units: Jaeger et al. 2007).
+    what the unit hears: time itself is liquid (Hasani et al. 2021). Time constants are log-uniform
+    in `tau`. How loud a unit hears the inputs is log-uniform in `input_scale`, so that there are
+    units for small signals and for large ones; its bias is uniform within +-`bias`. The recurrent
+    weights are scaled to `spectral_radius`, below 1, so that the state forgets where it started
+    (echo state property: Jaeger 2001; leaky units: Jaeger et al. 2007).
 
     Attributes: `W` (units, units) as a dense copy, `W_in` (units, inputs), `bias` (units,), `tau`
     (units,) in usual steps; `taps` and `links` (units, fan_in) are the connections as stepped.
@@ -118,7 +119,9 @@ class Reservoir:
         *,
         spectral_radius: float = SPECTRAL_RADIUS,
         fan_in: int = 10,
+        tau: tuple[float, float] = (0.3, 30.0),
         input_scale: tuple[float, float] = (0.3, 3.0),
+        bias: float = 0.2,
         dtype: DTypeLike = "float64",
     ) -> None:
         random = np.random.default_rng([seed, units, inputs])
@@ -129,8 +132,8 @@ class Reservoir:
         W_in = random.uniform(-1.0, 1.0, (units, inputs)) / np.sqrt(inputs)
         loud = _log_uniform(random, input_scale, units)
         self.W_in = (W_in * loud[:, None]).astype(dtype)
-        self.bias = random.uniform(-0.2, 0.2, units).astype(dtype)
-        self.tau = _log_uniform(random, (0.3, 30.0), units).astype(dtype)
+        self.bias = random.uniform(-bias, bias, units).astype(dtype)
+        self.tau = _log_uniform(random, tau, units).astype(dtype)
         self.gate_links = (0.25 * random.standard_normal(links.shape)).astype(dtype)
         self.gate_in = (0.25 * random.standard_normal(self.W_in.shape)).astype(dtype)
         self.gate_bias = random.normal(-0.5, 0.25, units).astype(dtype)
@@ -138,7 +141,7 @@ class Reservoir:
     @property
     def W(self) -> Array:  # noqa: N802 - the letter the field uses
         """The recurrent weights as a dense matrix (units, units): row i is what unit i hears."""
-        return _dense(self.taps, self.links)
+        return dense(self.taps, self.links)
 
     def step(self, x: Array, u: Array, dt: float) -> Array:
         """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
@@ -172,11 +175,12 @@ def _log_uniform(random: np.random.Generator, span: tuple[float, float], units: 
     return np.asarray(np.exp(random.uniform(np.log(low), np.log(high), units)))
 
 
-def _dense(taps: Array, links: Array) -> Array:
+def dense(taps: Array, links: Array) -> Array:
+    """Return connections (units, fan_in) as a matrix (units, units)."""
     W = np.zeros((taps.shape[0], taps.shape[0]), links.dtype)
     np.put_along_axis(W, taps, links, axis=1)
     return W
 
 
 def _radius(taps: Array, links: Array) -> float:
-    return float(np.abs(np.linalg.eigvals(_dense(taps, links))).max())
+    return float(np.abs(np.linalg.eigvals(dense(taps, links))).max())

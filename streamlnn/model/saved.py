@@ -36,7 +36,7 @@ def checked(fresh: State, arrays: Mapping[str, NDArray[Any]]) -> State:
     while fresh.waiting_at.size < min(len(arrays["waiting_at"]), MOST_WAITING):
         fresh = grown(fresh)
     for name, want in fresh._asdict().items():
-        _same_form(name, arrays[name], want)
+        same_form(name, arrays[name], want)
     state = State(**{name: np.array(arrays[name], order="C") for name in State._fields})
     for name in _ASKED_FOR:
         if not np.array_equal(getattr(state, name), getattr(fresh, name)):
@@ -65,7 +65,8 @@ def _usual_gap(state: State) -> float:
     return float(median(gaps)) if gaps.size else 0.0
 
 
-def _same_form(name: str, have: NDArray[Any], want: NDArray[Any]) -> None:
+def same_form(name: str, have: NDArray[Any], want: NDArray[Any]) -> None:
+    """Raise `StateError` if a saved array is not of the shape and dtype asked for."""
     if have.shape != want.shape or have.dtype != want.dtype:
         raise StateError(
             f"saved array {name!r} is {have.dtype} {have.shape}; "

@@ -120,13 +120,17 @@ class State(NamedTuple):
     season_spacing: NDArray[Any]  # (1,)
 
 
-@structref.register
-class _HandleType(types.StructRef):
-    """How numba sees a `Handle`."""
+class HandleType(types.StructRef):
+    """How numba sees one reference to many arrays."""
 
     def preprocess_fields(self, fields: Any) -> Any:
         """Forget what is only true of one array, so that one compilation serves all."""
         return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+@structref.register
+class _StateHandleType(HandleType):
+    """How numba sees a `Handle`."""
 
 
 class Handle(structref.StructRefProxy):
@@ -140,8 +144,8 @@ class Handle(structref.StructRefProxy):
     __slots__ = ()
 
 
-structref.define_constructor(Handle, _HandleType, list(State._fields))
-structref.define_boxing(_HandleType, Handle)
+structref.define_constructor(Handle, _StateHandleType, list(State._fields))
+structref.define_boxing(_StateHandleType, Handle)
 
 
 def _binder(sources: str) -> Any:

@@ -83,6 +83,7 @@ def test_a_record_that_stands_for_many_is_learned_as_that_many() -> None:
     for x, target in zip(X, y, strict=True):
         single.learn(x, np.array([target]))
     P_before, W = _covariance(single), single.weights.copy()
+    assert np.isfinite(P_before).all()
     x, target = np.array([1.0, -2.0, 0.5]), 3.0
     gain = single.absorb(x)
     correct(single.weights[0], x, gain, target, 8)
