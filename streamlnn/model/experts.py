@@ -26,6 +26,7 @@ from streamlnn.model.features import joint_parts, own_parts
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     absorb,
+    begin,
     column_start,
     dot,
     refresh,
@@ -141,6 +142,16 @@ def _refresh_group(U, D, sizes, settings, turn, gain):
         weight = refresh_weight(settings[r, 0], settings[r, 1], n)
         refresh(U[packed:last], D[start:end], turn % n, weight, gain[start:end])
         start, packed = end, last
+
+
+@exact
+def begin_anew(s):
+    """Let the readout on the random units learn from here on: they hear on another scale now."""
+    n = s.joint_sizes[0]
+    begin(s.U[: column_start(n)], s.D[:n], s.joint_settings[0, 1])
+    s.weights[:, :, :n] = 0
+    s.waiting_gain[:, :n] = 0
+    s.refresh_gain[:, :n] = 0
 
 
 @exact

@@ -22,7 +22,17 @@ from streamlnn.model.modes import MODES, turn
 from streamlnn.model.plasticity import adapt
 from streamlnn.model.readout import copy, fill
 from streamlnn.model.reservoir import hear, lag_units, leak, open_gate
-from streamlnn.model.scaling import FRESH, LAGS, LARGEST, SEEN, level, step_scale, update_scale
+from streamlnn.model.scaling import (
+    FRESH,
+    LAGS,
+    LARGEST,
+    SEEN,
+    level,
+    settle_level,
+    settled_level,
+    step_scale,
+    update_scale,
+)
 from streamlnn.model.seasons import seasonal
 from streamlnn.model.squash import squash
 from streamlnn.model.state import YHAT
@@ -88,6 +98,7 @@ def take_value(s, field, value, steps):
     now = value if seen else _filled(s, field, steps)
     if seen:
         update_scale(scale, value, history[0])
+        settle_level(scale)
     scale[FRESH] = 1.0 if seen else 0.0
     for k in range(LAGS - 1, 0, -1):
         history[k] = history[k - 1]
@@ -110,7 +121,7 @@ def _lags_into(out, scale, history, lags):
 @exact
 def _levels_into(out, scale, history, lags):
     for k in range(lags):
-        out[k] = level(scale, history[k])
+        out[k] = settled_level(scale, history[k])
 
 
 @exact
@@ -149,7 +160,7 @@ def _advance_reservoir(s, steps):
     u, net = np.empty(fields, s.x.dtype), np.empty_like(s.x)
     drive, rate = np.empty_like(s.x), np.empty_like(s.x)
     for i in range(fields):
-        u[i] = level(s.scales[i], s.history[i, 0])
+        u[i] = settled_level(s.scales[i], s.history[i, 0])
     hear(s.x, u, s.taps, s.W, s.W_in, s.bias, net)
     for i in range(units):
         drive[i] = s.ip_gain[i] * net[i] + s.ip_bias[i]

@@ -193,6 +193,15 @@ def refresh(U, D, unit, weight, gain):
 
 
 @exact
+def begin(U, D, ridge):
+    """Return the factors to what they are before the first record."""
+    fill(U, 0)
+    for j in range(D.size):
+        U[column_start(j) + j] = 1
+        D[j] = 1.0 / ridge
+
+
+@exact
 def refresh_weight(forgetting, ridge, features):
     return ridge * (1.0 - forgetting) * features * REFRESH_EVERY
 

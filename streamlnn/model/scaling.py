@@ -4,7 +4,11 @@ A model that is to need no tuning must not care about units. For each field, fro
 they come, in float64:
 
 - `MEAN` and `SPREAD`, running mean and standard deviation: they make the level (y - mean) / spread,
-  within +-5, that the reservoir hears;
+  within +-5, that the linear readouts look at;
+- `SETTLED_MEAN` and `SETTLED_SPREAD`, the same at a moment: what the random units hear. Taken while
+  the stream is young, and later only when the running ones have left them by a factor or a distance
+  of 2. What comes out of a tanh cannot be rescaled, and a readout that learned it on one scale is
+  wrong on another: with the running ones the error on the Lorenz system is twice as large;
 - `STEP`, the running root mean square of the change from one record to the next: it is the unit of
   the lags and of what the readouts learn, the change from now to then. In that unit a model whose
   weights are 0 says "as now", and a linear relation stays what it is when the scale moves;
@@ -25,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.compiled import cached, exact
+from streamlnn.model.compiled import cached, exact, inlined
 
 LAGS = 24
 """Past values of its own that the autoregressions of a target look at."""
@@ -34,8 +38,28 @@ LARGEST = 1e300
 """A greater magnitude counts as missing: differences of two such values would overflow."""
 
 # State.scales, per field
-SCALES = 10
-MEAN, SPREAD, STEP, BIGGEST_SPREAD, BIGGEST_STEP, LOW, HIGH, SEEN, STEPS, FRESH = range(SCALES)
+SCALES = 13
+(
+    MEAN,
+    SPREAD,
+    STEP,
+    BIGGEST_SPREAD,
+    BIGGEST_STEP,
+    LOW,
+    HIGH,
+    SEEN,
+    STEPS,
+    FRESH,
+    SETTLED_MEAN,
+    SETTLED_SPREAD,
+    RESETTLED,
+) = range(SCALES)
+
+# scale[RESETTLED]: what the newest value did to the settled level
+KEPT, LEARNED, MOVED = range(3)
+
+SETTLING = 256
+"""Values within which the settled level is learned: it is taken at 2, 4, 8 and so on up to here."""
 
 
 def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
@@ -81,15 +105,42 @@ def update_scale(scale, value, last):
         scale[STEP] = _floored(step, scale[BIGGEST_STEP])
 
 
+@inlined
+def _is_power_of_two(n):
+    return n > 1 and n & (n - 1) == 0
+
+
+@exact
+def settle_level(scale):
+    """Take the running location and spread for the random units, if it is time to."""
+    seen = int(scale[SEEN])
+    learning = seen <= SETTLING and _is_power_of_two(seen)
+    spread, settled = scale[SPREAD], scale[SETTLED_SPREAD]
+    moved = spread > 2.0 * settled or 2.0 * spread < settled
+    moved |= abs(scale[MEAN] - scale[SETTLED_MEAN]) > 2.0 * settled
+    scale[RESETTLED] = LEARNED if learning else MOVED if moved else KEPT
+    if learning or moved:
+        scale[SETTLED_MEAN], scale[SETTLED_SPREAD] = scale[MEAN], spread
+
+
 @exact
 def step_scale(scale):
     """Root mean square of the change from one record to the next; 1 while nothing ever changed."""
     return scale[STEP] if scale[STEP] > 0.0 else 1.0
 
 
+@inlined
+def _standardised(value, mean, spread):
+    return min(max((value - mean) / spread, -5.0), 5.0) if spread > 0.0 else 0.0
+
+
 @exact
 def level(scale, value):
     """Standardised value, within +-5."""
-    if scale[SPREAD] == 0.0:
-        return 0.0
-    return min(max((value - scale[MEAN]) / scale[SPREAD], -5.0), 5.0)
+    return _standardised(value, scale[MEAN], scale[SPREAD])
+
+
+@exact
+def settled_level(scale, value):
+    """Value standardised by the settled level, within +-5: what the random units hear."""
+    return _standardised(value, scale[SETTLED_MEAN], scale[SETTLED_SPREAD])

@@ -19,13 +19,13 @@ from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
 from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
 from streamlnn.model.compiled import SOURCES, cached, exact
 from streamlnn.model.drift import DRIFTING
-from streamlnn.model.experts import absorb_all, ask_experts, refresh_all
+from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all
 from streamlnn.model.features import make_features, make_own_features, take_value
 from streamlnn.model.intervals import band
 from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.readout import copy, fill
-from streamlnn.model.scaling import FRESH, SEEN, step_scale
+from streamlnn.model.scaling import FRESH, LEARNED, RESETTLED, SEEN, SETTLING, step_scale
 from streamlnn.model.seasons import remember
 from streamlnn.model.settling import COVERAGE, ERROR, NAIVE_ERROR, SCORED, settle
 from streamlnn.model.state import (
@@ -143,8 +143,12 @@ def _take_values(s, values, steps):
         field = s.targets[t]
         fresh = s.scales[field, FRESH] > 0.0
         s.before[t] = s.history[field, 0] if fresh else np.nan
+    resettled = False
     for field in range(values.size):
         take_value(s, field, values[field], steps)
+        resettled |= s.scales[field, RESETTLED] == LEARNED
+    if resettled and s.counts[SEQ] < 2 * SETTLING:
+        begin_anew(s)
     for t in range(s.targets.size):
         field = s.targets[t]
         s.condition[Y, t] = s.history[field, 0] if s.scales[field, FRESH] > 0.0 else np.nan
