@@ -7,17 +7,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamlnn.model.bank import Bank as Bank
     from streamlnn.model.forecaster import Forecaster as Forecaster
     from streamlnn.model.online_esn import OnlineESN as OnlineESN
     from streamlnn.model.records import Event as Event
     from streamlnn.model.records import Forecast as Forecast
     from streamlnn.model.records import Record as Record
 
-__all__ = ["Event", "Forecast", "Forecaster", "OnlineESN", "Record", "__version__"]
+__all__ = ["Bank", "Event", "Forecast", "Forecaster", "OnlineESN", "Record", "__version__"]
 
 __version__ = version("streamlnn")
 
 _HOME = {
+    "Bank": "streamlnn.model.bank",
     "Event": "streamlnn.model.records",
     "Forecast": "streamlnn.model.records",
     "Forecaster": "streamlnn.model.forecaster",

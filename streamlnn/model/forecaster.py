@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -307,8 +308,15 @@ class Forecaster:
         time = float(times[done - 1])
         return monitor.events(self._state, None if math.isnan(time) else time)
 
-    def _bind(self, state: State) -> None:
-        self._state = in_one_block(state)
+    def _twin(self, block: NDArray[np.uint8] | None = None) -> Forecaster:
+        """Return a forecaster with a copy of this one's state, in `block` (see `in_one_block`)."""
+        twin = copy(self)
+        twin._when, twin._row = self._when.copy(), self._row.copy()
+        twin._bind(self._state, block)
+        return twin
+
+    def _bind(self, state: State, block: NDArray[np.uint8] | None = None) -> None:
+        self._state = in_one_block(state, block)
         self._handle = bind(self._state)
         self._counts, told = self._state.counts, state.forecast
         self._told_size, self._told_end = told.size, told.size + state.condition.size
