@@ -9,9 +9,10 @@ over arrays become part of their callers (`inlined`, `fused`): to pass arrays to
 own, and to count the references to them, takes as long as a sum over hundreds of numbers.
 
 Compiling takes tens of seconds, so the entries' machine code is cached. numba notices a change in
-the file of a cached function only, not in those of the functions it calls. Therefore a function is
-either `cached`, and calls nothing outside its file, or an entry made by a factory that takes
-`SOURCES`, a digest of all files of this folder, into its closure: numba looks at closures, too.
+the file of a cached function only, not in those of the functions it calls, and cannot even read
+what an older version cached of a type that is no more. Therefore a function is either `cached`, and
+calls nothing outside its file, or an `entry`, whose name in the cache holds a digest of all files
+of this folder.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -76,8 +77,13 @@ unowned: Any = intrinsic(_unowned)
 
 def _digest() -> str:
     texts = (path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-    return hashlib.blake2b(b"\0".join(texts), digest_size=16).hexdigest()
+    return hashlib.blake2b(b"\0".join(texts), digest_size=8).hexdigest()
 
 
-SOURCES = _digest()
-"""Digest of the model's source files: what a cached entry is valid for."""
+_SOURCES = _digest()
+
+
+def entry(function: Any) -> Any:
+    """Compile and cache a function that calls others of this folder."""
+    function.__qualname__ += f"_{_SOURCES}"
+    return cached(function)

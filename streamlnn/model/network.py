@@ -16,7 +16,7 @@ from numba.experimental import structref
 from numpy.typing import NDArray
 
 from streamlnn.model import readout
-from streamlnn.model.compiled import SOURCES, cached, exact, inlined, unowned
+from streamlnn.model.compiled import entry, exact, inlined, unowned
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     copy,
@@ -191,39 +191,32 @@ def _absorb(s):
     s.counts[PENDING] = 0
 
 
-def _entries(sources: str) -> Any:
-    @cached
-    def bind(network):
-        sources  # noqa: B018 - what the cached code depends on
-        return NetworkHandle(*unowned(network))
+@entry
+def bind(network):
+    return NetworkHandle(*unowned(network))
 
-    @cached
-    def advance(s, whole):
-        """Forecast from the record in `s.u`; take its features into the covariance if `whole`."""
-        sources  # noqa: B018
+
+@entry
+def advance(s, whole):
+    """Forecast from the record in `s.u`; take its features into the covariance if `whole`."""
+    _absorb(s)
+    _observe(s)
+    if whole:
+        _absorb(s)
+
+
+@entry
+def absorb(s):
+    """Take the newest features into the covariance, if that has not been done."""
+    _absorb(s)
+
+
+@entry
+def replay(s, inputs, out):
+    """Step through inputs (n, d) and write the forecasts into out (n, H, T)."""
+    for i in range(inputs.shape[0]):
+        copy(inputs[i], s.u)
         _absorb(s)
         _observe(s)
-        if whole:
-            _absorb(s)
-
-    @cached
-    def absorb(s):
-        """Take the newest features into the covariance, if that has not been done."""
-        sources  # noqa: B018
         _absorb(s)
-
-    @cached
-    def replay(s, inputs, out):
-        """Step through inputs (n, d) and write the forecasts into out (n, H, T)."""
-        sources  # noqa: B018
-        for i in range(inputs.shape[0]):
-            copy(inputs[i], s.u)
-            _absorb(s)
-            _observe(s)
-            _absorb(s)
-            out[i] = s.yhat
-
-    return bind, advance, absorb, replay
-
-
-bind, advance, absorb, replay = _entries(SOURCES)
+        out[i] = s.yhat

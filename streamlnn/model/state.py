@@ -14,7 +14,7 @@ from numba import types
 from numba.experimental import structref
 from numpy.typing import NDArray
 
-from streamlnn.model.compiled import SOURCES, cached, unowned
+from streamlnn.model.compiled import entry, unowned
 
 # counts: SEQ records stepped, PUSHED forecasts issued, GAPS elapsed times seen, THINNED forecasts
 # that no horizon waits for any more, SEASON_PUSHED past values kept, ARRIVAL what was odd about
@@ -148,17 +148,11 @@ structref.define_constructor(Handle, _StateHandleType, list(State._fields))
 structref.define_boxing(_StateHandleType, Handle)
 
 
-def _binder(sources: str) -> Any:
-    @cached
-    def bind(state):
-        sources  # noqa: B018 - what the cached code depends on
-        return Handle(*unowned(state))
+@entry
+def bind(state):
+    """Return the handle of a state's arrays."""
+    return Handle(*unowned(state))
 
-    return bind
-
-
-bind = _binder(SOURCES)
-"""Return the handle of a state's arrays."""
 
 _ALIGNMENT = 64
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
 from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
-from streamlnn.model.compiled import SOURCES, cached, exact
+from streamlnn.model.compiled import entry, exact
 from streamlnn.model.drift import DRIFTING
 from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all
 from streamlnn.model.features import make_features, make_own_features, take_value
@@ -200,38 +200,31 @@ def _full(s):
     return s.counts[PUSHED] - oldest >= s.waiting_at.size
 
 
-def _entries(sources: str) -> Any:
-    @cached
-    def observe(s, times, values, rows):
-        """Step through records; return how many.
+@entry
+def observe(s, times, values, rows):
+    """Step through records; return how many.
 
-        Fewer than all when there is news to tell, or when no slot is left to wait in. The newest
-        features are left to be absorbed.
+    Fewer than all when there is news to tell, or when no slot is left to wait in. The newest
+    features are left to be absorbed.
 
-        times (n,) seconds or NaN, values (n, F), rows (n, row size) to be filled.
-        """
-        sources  # noqa: B018 - what the cached code depends on
-        s.counts[NEWS] = 0
-        for i in range(times.size):
-            _absorb(s)
-            if _full(s):
-                return i
-            _observe(s, times[i], values[i])
-            _tell(s, rows[i])
-            if s.counts[NEWS] > 0:
-                return i + 1
-        return times.size
-
-    @cached
-    def absorb(s):
-        """Take the newest features into the covariances, if that has not been done."""
-        sources  # noqa: B018
+    times (n,) seconds or NaN, values (n, F), rows (n, row size) to be filled.
+    """
+    s.counts[NEWS] = 0
+    for i in range(times.size):
         _absorb(s)
+        if _full(s):
+            return i
+        _observe(s, times[i], values[i])
+        _tell(s, rows[i])
+        if s.counts[NEWS] > 0:
+            return i + 1
+    return times.size
 
-    return observe, absorb
 
-
-observe, absorb = _entries(SOURCES)
+@entry
+def absorb(s):
+    """Take the newest features into the covariances, if that has not been done."""
+    _absorb(s)
 
 
 def warm() -> None:
