@@ -11,8 +11,6 @@ bit for bit.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
