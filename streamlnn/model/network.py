@@ -193,6 +193,7 @@ def _absorb(s):
 
 @entry
 def bind(network):
+    """Return the handle of a network's arrays."""
     return NetworkHandle(*unowned(network))
 
 
