@@ -6,9 +6,10 @@ of the errors before is added, less 2 for each, as long as all lie on the same s
 single record makes clear is clear after three. Where errors follow one another anyway, because
 forecasts of several steps ahead overlap, only the share that is new counts.
 
-An anomaly starts when the evidence passes 12 (6 in a million) *and* exceeds by a fifth a slowly
-fading maximum of the evidence before, so that what keeps happening stops being news. It is told
-again each time the evidence has doubled, three times at most; it is critical from 24 on. It ends
+An anomaly starts when one error alone brings evidence of more than 9.2 (1 in 10,000) or a run more
+than 13, *and* that is more by 1, which an error larger by a fifth is, than a slowly fading maximum
+of the evidence before: what keeps happening stops being news. It is told again each time the
+evidence has doubled, three times at most; it is critical from 24 on (1 in 10 billion). It ends
 when errors have been usual for 8 records, or after 128: a change of level becomes the new normal.
 64 records of rest follow, as they do after a gap: the forecasts have to find their way first.
 """
@@ -53,12 +54,16 @@ AFTER_ANOMALY = 24
 """What is kept of a target, among the numbers of `monitor`. SIZE is the usual error, SCALED the
 newest in standard deviations, CARRIED the correlation of an error with the one before."""
 
-ENOUGH = 12.0
-CRITICAL = 2.0 * ENOUGH
+ALONE, TOGETHER, CRITICAL = 9.2, 13.0, 24.0
+"""Evidence enough, of one error and of a run, and that from which an anomaly is critical."""
+
 ALLOWANCE = 2.0
 """Evidence that one more error of a run must bring to count."""
 
-NEWER = 1.2
+NEWER = 1.0
+MOST_LEARNED = 3.0
+"""How much one anomaly may raise the maximum by: a large spike does not hide the next."""
+
 FADING = 1.0 - 1.0 / 2000.0
 SHORT, LONGEST, BREAK = 8.0, 128.0, 64.0
 MOST_UPDATES = 3.0
@@ -135,12 +140,14 @@ def rest(m):
 def follow_anomaly(m, surprise, seq, time, quiet):
     """Say whether an anomaly starts, gets worse or ends; none starts while `quiet`."""
     m[REST] = max(0.0, m[REST] - 1.0)
+    m[PEAK] *= FADING
     if m[ACTIVE] > 0.0:
         _go_on(m, surprise, seq)
-    elif not quiet and m[REST] == 0.0 and m[EVIDENCE] > max(ENOUGH, NEWER * m[PEAK]):
+        return
+    enough = surprise > ALONE or m[EVIDENCE] > TOGETHER
+    if enough and m[EVIDENCE] > m[PEAK] + NEWER and m[REST] == 0.0 and not quiet:
         _start(m, seq, time)
-    most = 2.0 * m[PEAK] if m[PEAK] > 0.0 else m[EVIDENCE]
-    m[PEAK] = max(FADING * m[PEAK], min(m[EVIDENCE], most))
+    m[PEAK] = max(m[PEAK], min(m[EVIDENCE], m[PEAK] + MOST_LEARNED))
 
 
 @exact

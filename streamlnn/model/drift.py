@@ -8,11 +8,11 @@ that of the latest 256, in usual distances between the two. The one sees other n
 dynamics, the other a slow drift and a step within the noise.
 
 Drift is told when one of them passes its limit (30, and 6) and one and a half times what it came
-to before, a mark that fades slowly: a stream of days and nights or of bursts is told once or
-twice. It began where that one left 0. What follows is the new normal: the mean error is learned
-anew, and the drift ends when the one that told it is back, after 2,000 records at the latest.
-What an anomaly has told is no drift: its errors are not compared, and the comparison begins anew
-with it, as it does after a gap.
+to before, a mark that fades slowly: days and nights, or bursts, are news a few times only. It
+began where that one left 0. What follows is the new normal: the mean error is learned anew, and
+the drift ends when the one that told it is back, or after 2,000 records, and is told anew if it
+goes on. What an anomaly has told is no drift: its errors are not compared, and the comparison
+begins anew with it, as it does after a gap.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -76,16 +76,23 @@ def _limit(m, cause):
 
 @exact
 def _move(m, cause, value, seq, time):
-    """Let one of the four come to `value`; back at 0, remember how far it went."""
+    """Let one of the four come to `value`."""
     at, limit = _at(cause), _limit(m, cause)
     now = min(value, 2.0 * limit) if m[SEEN] >= YOUNG[cause] else 0.0
     m[at + NEWS] *= FADING
     if m[at + NOW] <= 0.0:
         m[at + BEGAN_SEQ], m[at + BEGAN_TIME] = seq, time
     if now <= 0.0:
-        m[at + NEWS] = max(m[at + NEWS], min(m[at + HIGHEST], NEWER * limit))
-        m[at + HIGHEST] = 0.0
+        _end(m, cause)
     m[at + NOW], m[at + HIGHEST] = now, max(m[at + HIGHEST], now)
+
+
+@exact
+def _end(m, cause):
+    """Remember how far one of the four went; it begins anew."""
+    at = _at(cause)
+    m[at + NEWS] = max(m[at + NEWS], min(m[at + HIGHEST], NEWER * _limit(m, cause)))
+    m[at + NOW] = m[at + HIGHEST] = 0.0
 
 
 @exact
@@ -122,7 +129,7 @@ def compare_value(m, value, seq, time):
     distances = apart / usual if usual > 0.0 else 0.0
     _move(m, ABOVE, max(0.0, distances), seq, time)
     _move(m, BELOW, max(0.0, -distances), seq, time)
-    if m[VALUES] >= 128.0:
+    if m[VALUES] >= 128.0 and m[DRIFTING] == 0.0:
         _learn_distance(m, abs(apart))
 
 
@@ -135,9 +142,9 @@ def _learn_distance(m, apart):
 
 @exact
 def begin_anew(m):
-    """Forget where the values were, and that errors were larger; what is usual stays known."""
+    """Forget where the values were and what the four came to; what is usual stays known."""
     m[VALUES] = 0.0
-    for cause in (LARGER, ABOVE, BELOW):
+    for cause in range(CAUSES):
         m[_at(cause) + NOW] = m[_at(cause) + HIGHEST] = 0.0
 
 
@@ -145,9 +152,10 @@ def begin_anew(m):
 def follow_drift(m, seq, quiet):
     """Say whether a drift starts or ends; none starts while `quiet`."""
     if m[DRIFTING] > 0.0:
-        age, back = seq - m[DRIFT_SEQ], m[_at(int(m[CAUSE])) + NOW] < 1.0
-        if age >= SHORTEST and (back or age >= LONGEST):
+        cause, age = int(m[CAUSE]), seq - m[DRIFT_SEQ]
+        if age >= SHORTEST and (m[_at(cause) + NOW] < 1.0 or age >= LONGEST):
             m[DRIFTING], m[DRIFT_TOLD] = 0.0, ENDED
+            _end(m, cause)
     elif not quiet:
         for cause in range(CAUSES):
             if m[DRIFTING] == 0.0 and m[_at(cause) + NOW] > _limit(m, cause):
@@ -156,7 +164,11 @@ def follow_drift(m, seq, quiet):
 
 @exact
 def _start(m, cause, seq):
+    """Tell a drift; the others of the four forget what it has told."""
+    at = _at(cause)
     m[DRIFTING], m[CAUSE], m[DRIFT_SEQ], m[DRIFT_TOLD] = 1.0, cause, seq, STARTED
-    m[DRIFT_SINCE_SEQ] = m[_at(cause) + BEGAN_SEQ]
-    m[DRIFT_SINCE_TIME] = m[_at(cause) + BEGAN_TIME]
+    m[DRIFT_SINCE_SEQ], m[DRIFT_SINCE_TIME] = m[at + BEGAN_SEQ], m[at + BEGAN_TIME]
     m[COMPARED] = NEW_NORMAL
+    for other in range(CAUSES):
+        if other != cause:
+            m[_at(other) + NOW] = m[_at(other) + HIGHEST] = 0.0
