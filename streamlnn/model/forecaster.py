@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamlnn.errors import StateError
 from streamlnn.model import arrays, explanation, monitor, stepping
 from streamlnn.model.clock import CADENCE, LAST
+from streamlnn.model.compiled import direct
 from streamlnn.model.experts import expert_names
 from streamlnn.model.initial import initial_state
 from streamlnn.model.mixture import MIXTURES
@@ -120,7 +121,7 @@ class Forecaster:
         horizons are durations; never for what the values are.
         """
         forecast = self.observe(time, values)
-        stepping.absorb(self._handle)
+        self._absorb_newest(self._handle)
         return forecast
 
     def observe(self, time: float | None, values: ArrayLike) -> Forecast:
@@ -139,7 +140,7 @@ class Forecaster:
 
     def absorb(self) -> None:
         """Learn what `observe` left; nothing where nothing was left."""
-        stepping.absorb(self._handle)
+        self._absorb_newest(self._handle)
 
     def replay(self, times: ArrayLike | None, values: ArrayLike) -> Replay:
         """Step through a recording in compiled code: the same numbers as `step`, bit for bit.
@@ -149,7 +150,7 @@ class Forecaster:
         rows = self._rows(values)
         made: Array = np.empty((len(rows), self._row_size))
         events = self._run(self._times(times, len(rows)), rows, made)
-        stepping.absorb(self._handle)
+        self._absorb_newest(self._handle)
         yhat, lower, upper = (self._forecasts(made)[:, k] for k in range(3))
         return Replay(yhat, lower, upper, events)
 
@@ -290,14 +291,14 @@ class Forecaster:
         return filled
 
     def _run(self, times: Array, rows: Array, made: Array) -> tuple[Event, ...]:
-        done = stepping.observe(self._handle, times, rows, made)
+        done = self._observe_rows(self._handle, times, rows, made)
         if done == len(rows) and not self._counts[NEWS]:
             return ()
         events = self._news(times, done)
         while done < len(rows):
             if not self._counts[NEWS]:
                 self._bind(with_room(self._state))
-            done += stepping.observe(self._handle, times[done:], rows[done:], made[done:])
+            done += self._observe_rows(self._handle, times[done:], rows[done:], made[done:])
             events += self._news(times, done)
         return tuple(events)
 
@@ -322,6 +323,9 @@ class Forecaster:
         self._told_size, self._told_end = told.size, told.size + state.condition.size
         self._row_size = self._told_end + 2
         self._told_shape = told.shape if told.shape[2] > 1 else told.shape[:2]
+        made = np.empty((1, self._row_size))
+        self._observe_rows = direct(stepping.observe, self._handle, self._when, self._row, made)
+        self._absorb_newest = direct(stepping.absorb, self._handle)
 
     def _forecasts(self, made: Array) -> Array:
         """Rows of output as (n, TOLD, horizons) or (n, TOLD, horizons, targets)."""
