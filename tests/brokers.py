@@ -137,6 +137,10 @@ class Broker:
             self._process = None
 
 
+MakeBroker = Callable[..., Broker]
+"""The fixture `make_broker`."""
+
+
 class Collector:
     """Keeps every message that comes, in order; closes as a context manager, or by `close`."""
 

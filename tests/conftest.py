@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import Broker, find_mosquitto
-
-MakeBroker = Callable[..., Broker]
+from brokers import Broker, MakeBroker, find_mosquitto
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from brokers import Broker, Collector, free_port, wait_until
-from conftest import MakeBroker
+from brokers import Broker, Collector, MakeBroker, free_port, wait_until
 from daemons import Daemon, answers, by_identity, running, streamlnn
 
 from streamlnn.pipeline import outbox
