@@ -86,3 +86,25 @@ def test_the_state_is_short_and_plain() -> None:
     told = json.loads(SPEAKER.state(model.step(0.0, [1.0, float("nan")]), NOON))
     assert told["targets"]["temp"] == {"y": 1.0, "yhat": [1.0, 1.0], "anomaly": False}
     assert told["targets"]["rms"]["y"] is None
+
+
+def test_what_a_model_tells_of_an_odd_stream_keeps_the_schema() -> None:
+    """A spike, a sensor that freezes, another level that creeps: each told from start to end."""
+    y = np.random.default_rng(0).standard_normal(3000)
+    y[1000] += 50.0
+    y[1500:1600] = y[1500]
+    y[2000:2500] += 0.02 * np.arange(500)
+    model = Forecaster([1], units=10)
+    told = [
+        json.loads(SPEAKER.event(one, NOON + n * NANOSECONDS))
+        for n, value in enumerate(y)
+        for one in model.step(NOON / NANOSECONDS + n, value).events
+    ]
+    for one in told:
+        jsonschema.validate(one, schema("event"))
+        assert one["since"] <= one["time"]
+    for kind in ("anomaly", "stuck", "drift"):
+        phases = [(one["id"], one["phase"]) for one in told if one["type"] == kind]
+        start = phases[0][0]
+        assert phases[0] == (start, "start")
+        assert (start, "end") in phases
