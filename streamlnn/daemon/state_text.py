@@ -54,7 +54,7 @@ def _facts(report: Mapping[str, Any]) -> str:
     facts = {
         "topic": report["topic"],
         "fields": ", ".join(plan["layout"]["names"]),
-        "seasons": ", ".join(map(str, plan["seasons"])),
+        "seasons": _seasons(plan, report["explanation"]["seasons"]),
         "level": f"{plan['level']:g}",
         "model": ", ".join(f"{key} {value}" for key, value in plan["model"].items()),
         "epoch": f"{report['epoch']}, {report['records']} records",
@@ -65,6 +65,13 @@ def _facts(report: Mapping[str, Any]) -> str:
     }
     lines = [f"{key:<10} {value}" for key, value in facts.items() if value]
     return "\n".join([report["stream"], *lines])
+
+
+def _seasons(plan: Mapping[str, Any], used: Sequence[float]) -> str:
+    if plan["seasons"] or not used:
+        return ", ".join(map(str, plan["seasons"]))
+    unit = "s" if isinstance(plan["horizons"][0], str) else "records"
+    return f"{used[0]:g} {unit}, found in the values"
 
 
 def _reservoir(fixed: Mapping[str, Any]) -> str:

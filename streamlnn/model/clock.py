@@ -12,7 +12,8 @@ import numpy as np
 
 from streamlnn.model.compiled import exact
 from streamlnn.model.readout import fill
-from streamlnn.model.state import ARRIVAL, GAPS, PUSHED, SEASON_PUSHED
+from streamlnn.model.season_search import FEWEST
+from streamlnn.model.state import ARRIVAL, GAPS, NEXT_LOOK, PUSHED, SEASON_PUSHED
 
 GAP = 3.0
 """A silence longer than so many usual steps teaches nothing. It is told as a gap when it is also
@@ -78,6 +79,7 @@ def _forget_time(s):
     if s.by_time[0]:
         fill(s.due, s.counts[PUSHED])
         s.counts[SEASON_PUSHED] = 0
+        s.counts[NEXT_LOOK] = min(s.counts[NEXT_LOOK], FEWEST)
 
 
 @exact

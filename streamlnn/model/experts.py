@@ -78,7 +78,7 @@ def own_learners(settings: Settings) -> list[Learner]:
 def expert_names(settings: Settings) -> tuple[str, ...]:
     """Return the names of the experts in the order in which they answer."""
     readouts = [learner.name for learner in joint_learners(settings) + own_learners(settings)]
-    seasons = [f"season {season}" for season in settings.seasons]
+    seasons = [f"season {season}" for season in settings.seasons] or ["found season"]
     return ("persistence", *readouts, *seasons)
 
 

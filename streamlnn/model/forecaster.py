@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlnn.errors import StateError
-from streamlnn.model import arrays, explanation, monitor, stepping
+from streamlnn.model import arrays, explanation, monitor, season_finding, stepping
 from streamlnn.model.clock import CADENCE, LAST
 from streamlnn.model.compiled import direct
 from streamlnn.model.experts import expert_names
@@ -25,10 +25,12 @@ from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
 from streamlnn.model.state import (
     CONDITIONS,
-    NEWS,
+    NEXT_LOOK,
     PENDING,
     PUSHED,
+    SEASON_PUSHED,
     SEQ,
+    STOPPED,
     State,
     bind,
     in_one_block,
@@ -57,7 +59,8 @@ class Replay:
 class Forecaster:
     """Forecasts one stream at every horizon, and learns from every record. Nothing to tune.
 
-    horizons: whole numbers of samples, or durations ("10s", "1m"), rising; `seasons` likewise.
+    horizons: whole numbers of samples, or durations ("10s", "1m"), rising; `seasons` likewise, and
+    found from the values unless given.
     fields: how many values a record has; `targets` the fields to forecast, all unless given.
     level: the share of values that the bands are to hold. units: of each half of the reservoir.
     every: the usual seconds from one record to the next; learned unless given.
@@ -232,6 +235,11 @@ class Forecaster:
         return heard[0] if len(heard) == 1 else heard.swapaxes(0, 1)
 
     @property
+    def seasons(self) -> tuple[float, ...]:
+        """The seasons in use, given or found, in samples or seconds as the horizons are."""
+        return tuple(season for season in self._state.seasons.tolist() if season > 0.0)
+
+    @property
     def reservoir(self) -> dict[str, Any]:
         """What the fixed random units are like: see `explanation.reservoir`."""
         return explanation.reservoir(self._state)
@@ -292,22 +300,27 @@ class Forecaster:
 
     def _run(self, times: Array, rows: Array, made: Array) -> tuple[Event, ...]:
         done = self._observe_rows(self._handle, times, rows, made)
-        if done == len(rows) and not self._counts[NEWS]:
+        if done == len(rows) and not self._counts[STOPPED]:
             return ()
-        events = self._news(times, done)
+        events = self._heed(times, done)
         while done < len(rows):
-            if not self._counts[NEWS]:
+            more = self._observe_rows(self._handle, times[done:], rows[done:], made[done:])
+            if more == 0:
                 self._bind(with_room(self._state))
-            done += self._observe_rows(self._handle, times[done:], rows[done:], made[done:])
-            events += self._news(times, done)
-        return tuple(events)
+            done += more
+            events += self._heed(times, done)
+        return events
 
-    def _news(self, times: Array, done: int) -> list[Event]:
-        """Return the newest record's events: compiled code stops to have them told."""
-        if not self._counts[NEWS]:
-            return []
+    def _heed(self, times: Array, done: int) -> tuple[Event, ...]:
+        """Do what compiled code stops for: tell of the newest record, or look for a season."""
+        counts = self._counts
+        if not counts[STOPPED]:
+            return ()
+        counts[STOPPED] = 0
+        if 0 < counts[NEXT_LOOK] <= counts[SEASON_PUSHED]:
+            season_finding.look(self._state)
         time = float(times[done - 1])
-        return monitor.events(self._state, None if math.isnan(time) else time)
+        return tuple(monitor.events(self._state, None if math.isnan(time) else time))
 
     def _twin(self, block: NDArray[np.uint8] | None = None) -> Forecaster:
         """Return a forecaster with a copy of this one's state, in `block` (see `in_one_block`)."""

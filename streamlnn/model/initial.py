@@ -17,10 +17,11 @@ from streamlnn.model.monitor import WATCHED
 from streamlnn.model.readout import unit_factor
 from streamlnn.model.reservoir import LagUnits, Reservoir
 from streamlnn.model.scaling import initial_scaling
+from streamlnn.model.season_search import FEWEST
 from streamlnn.model.seasons import initial_seasons
 from streamlnn.model.settings import Settings
 from streamlnn.model.settling import SCORES
-from streamlnn.model.state import CONDITIONS, COUNTS, TOLD, State
+from streamlnn.model.state import CONDITIONS, COUNTS, NEXT_LOOK, TOLD, State
 from streamlnn.model.waiting import FEWEST_WAITING, MOST_WAITING, turns
 
 PLASTICITY_RATE = 1e-4
@@ -79,7 +80,7 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     T, H = len(settings.target_fields), len(settings.horizons)
     every, experts = settings.every or 0.0, len(expert_names(settings))
     return {
-        "counts": np.zeros(COUNTS, np.int64),
+        "counts": _counts(settings),
         "clock": np.array([np.nan, every, every, np.nan, every]),
         "gaps": np.zeros(32),
         "scores": np.zeros((T, H, SCORES)),
@@ -92,6 +93,12 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
         **initial_mixture(T, H, experts),
         **initial_intervals(T, H),
     }
+
+
+def _counts(settings: Settings) -> NDArray[np.int64]:
+    counts = np.zeros(COUNTS, np.int64)
+    counts[NEXT_LOOK] = 0 if settings.seasons else FEWEST
+    return counts
 
 
 def _readouts(settings: Settings) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,9 @@
 Each unit adapts the gain and the bias of its own drive so that its output comes close to a normal
 distribution of mean 0 and standard deviation `SPREAD` (Schrauwen et al. 2008, for tanh units): the
 online form of what the article calls dynamic connectivity. Only the units' drives change, never
-the readout; since the features move under a readout that has learned them, the rate is small.
+the readout. Since the features move under a readout that has learned them, the rate is small, and
+still it does not pay: errors on Mackey-Glass and Lorenz grow by 30 % and more, on the recordings by
+0.2 %, and streams that change their dynamics come out even.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls

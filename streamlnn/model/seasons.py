@@ -1,7 +1,7 @@
 """Past values one season ago: what the seasonal experts answer and the readouts hear.
 
 A ring keeps the newest records, at most `MOST_REMEMBERED` of them: those of a longer season are
-kept at a coarser spacing and read between.
+kept at a coarser spacing and read between. A season that was not given is found (`season_finding`).
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from streamlnn.model.clock import CADENCE, GAP
 from streamlnn.model.compiled import exact
 from streamlnn.model.scaling import FRESH
+from streamlnn.model.season_search import initial_search
 from streamlnn.model.settings import Settings
 from streamlnn.model.state import SEASON_PUSHED
 
@@ -27,27 +28,31 @@ NO_ANSWER = np.nan
 
 
 def initial_seasons(settings: Settings) -> dict[str, NDArray[Any]]:
-    """Return the ring before the first record; it is empty where no season is given."""
-    T, longest = len(settings.target_fields), max(settings.season_lengths, default=0.0)
-    spacing = longest / MOST_REMEMBERED
-    size = MOST_REMEMBERED
-    if not settings.by_time:
-        spacing = max(1.0, math.ceil(spacing))
-        size = math.ceil(longest / spacing)
-    size = size + 2 if longest else 0
+    """Return the ring before the first record, and the search where no season is given."""
+    T, given = len(settings.target_fields), settings.season_lengths
+    spacing, size = _ring(max(given, default=0.0), settings.by_time)
     return {
-        "seasons": np.array(settings.season_lengths, np.float64),
+        "seasons": np.array(given or [0.0]),
         "season_at": np.zeros(size),
         "season_values": np.zeros((size, T)),
         "season_spacing": np.array([spacing]),
+        "season_search": np.tile(initial_search(), (0 if given else T, 1)),
     }
+
+
+def _ring(longest: float, by_time: bool) -> tuple[float, int]:
+    """Return the spacing of the values to be kept, and room for how many."""
+    if by_time or longest == 0.0:
+        return longest / MOST_REMEMBERED, MOST_REMEMBERED + 2
+    spacing = max(1.0, math.ceil(longest / MOST_REMEMBERED))
+    return spacing, math.ceil(longest / spacing) + 2
 
 
 @exact
 def remember(s, at):
     """Keep the newest values for later seasons, unless the last kept are near enough."""
     n, size = s.counts[SEASON_PUSHED], s.season_at.size
-    if size == 0 or (n > 0 and at < s.season_at[(n - 1) % size] + s.season_spacing[0]):
+    if n > 0 and at < s.season_at[(n - 1) % size] + s.season_spacing[0]:
         return
     s.season_at[n % size] = at
     for t in range(s.targets.size):
@@ -94,6 +99,8 @@ def _past_value(s, at, t, widest):
 @exact
 def seasonal(s, at, t, ahead, season):
     """Return the newest known value a whole number of seasons before the time forecast."""
+    if season <= 0.0:
+        return NO_ANSWER
     usual = s.clock[CADENCE] if s.by_time[0] else 1.0
     back = season * np.ceil(ahead / season - 1e-9)
     return _past_value(s, at + ahead - back, t, GAP * max(usual, s.season_spacing[0]))

@@ -61,8 +61,8 @@ class Settings:
 
     @property
     def season_slots(self) -> int:
-        """How many seasons the model has room for: those given."""
-        return len(self.seasons)
+        """How many seasons the model has room for: those given, or one to be found."""
+        return len(self.seasons) or 1
 
     @property
     def target_fields(self) -> list[int]:

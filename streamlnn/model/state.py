@@ -19,11 +19,11 @@ from streamlnn.model.compiled import entry, unowned
 # counts: SEQ records stepped, PUSHED forecasts issued, GAPS elapsed times seen, THINNED forecasts
 # that no horizon waits for any more, SEASON_PUSHED past values kept, ARRIVAL what was odd about
 # the newest time, NEWS targets with an event to tell, STATUS, PENDING 1 while the newest features
-# have not been absorbed
-COUNTS = 10
-SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL, NEWS, STATUS, PENDING, SEASON_CLOCK = range(
-    COUNTS
-)
+# have not been absorbed, NEXT_LOOK past values kept when seasons are looked for next, 0: never,
+# STOPPED 1 when compiled code came back to have something done
+COUNTS = 11
+SEQ, PUSHED, GAPS, THINNED, SEASON_PUSHED, ARRIVAL, NEWS, STATUS = range(8)
+PENDING, NEXT_LOOK, STOPPED = range(8, COUNTS)
 
 # counts[STATUS]
 WARMING, OK, IN_DRIFT = range(3)
@@ -118,6 +118,7 @@ class State(NamedTuple):
     season_at: NDArray[Any]  # (K,)
     season_values: NDArray[Any]  # (K, T)
     season_spacing: NDArray[Any]  # (1,)
+    season_search: NDArray[Any]  # (T, 5) what is known of seasons that were not given; (0, 5)
 
 
 class HandleType(types.StructRef):

@@ -35,12 +35,15 @@ from streamlnn.model.state import (
     IN_DRIFT,
     LOWER,
     NEWS,
+    NEXT_LOOK,
     OK,
     PENDING,
     PUSHED,
+    SEASON_PUSHED,
     SEQ,
     SKILL,
     STATUS,
+    STOPPED,
     UPPER,
     WARMING,
     YHAT,
@@ -198,11 +201,17 @@ def _full(s):
     return s.counts[PUSHED] - oldest >= s.waiting_at.size
 
 
+@exact
+def _look_is_due(s):
+    return 0 < s.counts[NEXT_LOOK] <= s.counts[SEASON_PUSHED]
+
+
 @entry
 def observe(s, times, values, rows):
     """Step through records; return how many.
 
-    Fewer than all when there is news to tell, or when no slot is left to wait in. The newest
+    Fewer than all when there is news to tell, when a look for a season is due, or when no slot is
+    left to wait in. The newest
     features are left to be absorbed.
 
     times (n,) seconds or NaN, values (n, F), rows (n, row size) to be filled.
@@ -214,7 +223,8 @@ def observe(s, times, values, rows):
             return i
         _observe(s, times[i], values[i])
         _tell(s, rows[i])
-        if s.counts[NEWS] > 0:
+        if s.counts[NEWS] > 0 or _look_is_due(s):
+            s.counts[STOPPED] = 1
             return i + 1
     return times.size
 

@@ -61,7 +61,7 @@ class LiveStream:
         ]
 
     def explanation(self) -> dict[str, Any]:
-        """Return how much each expert is heard, per target and horizon, and what the reservoir is.
+        """Return how much each expert is heard, the seasons in use, and what the reservoir is.
 
         Time constants are in seconds too, where the usual step is known. May be called from another
         thread: a weight can be one record newer than its neighbour then.
@@ -79,7 +79,7 @@ class LiveStream:
         }
         if usual:
             reservoir["tau_secs"] = [tau * usual for tau in reservoir["tau"]]
-        return {"targets": targets, "reservoir": reservoir}
+        return {"targets": targets, "seasons": list(model.seasons), "reservoir": reservoir}
 
     def snapshot(self, journal: Journal) -> None:
         """Write the state down; the caller holds the transaction."""

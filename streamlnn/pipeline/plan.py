@@ -25,6 +25,7 @@ class ModelSettings(Settings):
     units: int = Field(default=100, ge=1, le=2000)
     seed: int = Field(default=1, ge=0, lt=2**32)
     dtype: Literal["float32", "float64"] = "float32"
+    plasticity: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
