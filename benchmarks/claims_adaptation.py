@@ -26,6 +26,7 @@ AFTER = 500
 WINDOW = 100
 SLACK = 1.2
 NEVER = np.inf
+DIVERGED = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,22 @@ def _ratio(e: Array, names: list[str]) -> list[float]:
 def _rows(name: str, found: Recovery, ratios: list[list[float]]) -> list[list[str]]:
     own, best = (np.median(b, axis=1) for b in (found.back_to_own, found.back_to_best))
     return [
-        [name, "MAE of 500 after, of persistence's", *best_in_bold(ratios[0])],
-        ["", "steady MAE, of persistence's", *best_in_bold(ratios[1])],
+        [name, "MAE of 500 after, of persistence's", *told(ratios[0])],
+        ["", "steady MAE, of persistence's", *told(ratios[1])],
         ["", "targets until at its own steady level", *map(_count, own)],
         ["", "targets until at the best steady level", *map(_count, best)],
+    ]
+
+
+def told(ratios: list[float]) -> list[str]:
+    """Return the figures, the lowest in bold; those of forecasters that broke by their size alone.
+
+    >>> told([0.5, 1e12])
+    ['**0.500**', '> 1000']
+    """
+    cells = best_in_bold(ratios)
+    return [
+        "> 1000" if ratio > DIVERGED else cell for ratio, cell in zip(ratios, cells, strict=True)
     ]
 
 
@@ -159,6 +172,6 @@ def _all(means: Array) -> list[list[str]]:
     overall = [[geometric_mean(column) for column in means[:, k].T] for k in range(2)]
     labels = ("MAE of 500 after, of persistence's", "steady MAE, of persistence's")
     return [
-        ["all, geometric mean" if k == 0 else "", label, *best_in_bold(overall[k])]
+        ["all, geometric mean" if k == 0 else "", label, *told(overall[k])]
         for k, label in enumerate(labels)
     ]
