@@ -68,13 +68,13 @@ def test_missing_samples_cost_less_than_they_cost_others() -> None:
 
 
 def test_the_mixture_is_near_the_best_expert_and_no_expert_is_near_everywhere() -> None:
-    """Within 10 % of the best in hindsight in each cell; overall better than any one expert."""
-    series = claims_exploration.made(LENGTH, 0)
-    found = [cell for one in series for cell in claims_exploration.cells(one)]
-    overall = geometric_mean(cell.ratio for cell in found)
-    assert max(cell.ratio for cell in found) < 1.1
-    assert overall < 1.02
-    assert min(cell.ratio for cell in found) < 0.98
-    for name in found[0].experts:
-        fixed = geometric_mean(cell.experts[name] / cell.experts[cell.best] for cell in found)
-        assert fixed > 1.04 * overall, name
+    """Within 5 % of the best in hindsight on every series; overall better than any one expert."""
+    found = [list(claims_exploration.cells(one)) for one in claims_exploration.made(2 * LENGTH, 0)]
+    on_each = [geometric_mean(cell.ratio for cell in cells) for cells in found]
+    overall = geometric_mean(on_each)
+    assert max(on_each) < 1.05
+    assert max(cell.ratio for cells in found for cell in cells) < 1.15
+    assert overall < 1.0
+    for name in found[0][0].experts:
+        ratios = [c.experts[name] / c.experts[c.best] for cells in found for c in cells]
+        assert geometric_mean(ratios) > 1.04 * overall, name
