@@ -72,9 +72,9 @@ class EchoState:
     """ReservoirPy: an echo state network whose input is in the readout too, one RLS a horizon.
 
     200 units, no leak, spectral radius 0.9, ridge 0.01: of leak 0.3 and 1, ridge 1e-6, 0.01 and 1,
-    and 100 and 200 units what served it best over all the switching streams. `RLS.partial_fit`
-    returns what the readout says *after* it has learned: the forecast comes from `step`, on
-    features whose target it has not seen.
+    and 100 and 200 units, varied one at a time, what served it best over the switching streams.
+    `RLS.partial_fit` returns what the readout says *after* it has learned: the forecast comes from
+    `step`, on features whose target it has not seen.
     """
 
     def __init__(self, horizons: Sequence[int], forgetting: float, seed: int = 1) -> None:
