@@ -29,6 +29,8 @@ from streamlnn.model.readout import (
     begin,
     column_start,
     dot,
+    drop_tiny,
+    drop_tiny_column,
     refresh,
     refresh_weight,
     relax,
@@ -130,6 +132,7 @@ def _absorb_group(U, D, x, sizes, settings, gain):
         n = sizes[r]
         end, last = start + n, packed + column_start(n)
         absorb(U[packed:last], D[start:end], x[:n], settings[r, 0], gain[start:end])
+        drop_tiny(gain[start:end])
         start, packed = end, last
 
 
@@ -141,6 +144,8 @@ def _refresh_group(U, D, sizes, settings, turn, gain):
         end, last = start + n, packed + column_start(n)
         weight = refresh_weight(settings[r, 0], settings[r, 1], n)
         refresh(U[packed:last], D[start:end], turn % n, weight, gain[start:end])
+        drop_tiny(gain[start:end])
+        drop_tiny_column(U[packed:last], turn % n)
         start, packed = end, last
 
 
@@ -184,6 +189,7 @@ def _relax_group(weights, sizes, turn, gain):
     for r in range(sizes.size):
         end = start + sizes[r]
         relax(weights[start:end], turn % sizes[r], gain[start:end])
+        drop_tiny(weights[start:end])
         start = end
 
 

@@ -20,7 +20,7 @@ from streamlnn.model.clock import CADENCE
 from streamlnn.model.compiled import exact
 from streamlnn.model.modes import MODES, turn
 from streamlnn.model.plasticity import adapt
-from streamlnn.model.readout import copy, fill
+from streamlnn.model.readout import copy, drop_tiny, fill
 from streamlnn.model.reservoir import hear, lag_units, leak, open_gate
 from streamlnn.model.scaling import (
     FRESH,
@@ -195,4 +195,5 @@ def make_own_features(s, time, at, steps):
         tell_calendar(time, s.clock[CADENCE], own[1 + LAGS :])
         _seasons_into(s, at, t, own[1 + LAGS + CALENDAR :])
         turn(s.modes[t], level(s.scales[field], s.history[field, 0]), steps)
+        drop_tiny(s.modes[t].reshape(-1))
         copy(s.modes[t].reshape(-1), own[1 + LAGS + CALENDAR + seasons :])

@@ -103,5 +103,6 @@ def track(log_q, means, losses, issued, score, alpha, count, delay):
             continue
         above = 1.0 if score > (_tracker(log_q, means, k) if young else q) else 0.0
         means[k] += max(1.0 / (count + 1.0), MEAN_RATES[k]) * (score - means[k])
+        means[k] = max(means[k], 1e-60)
         rate = max(TRACKER_RATES[k], 1.0 / (count + 10.0))
         log_q[k] = min(max(log_q[k] + rate * (above - alpha), -14.0), 50.0)

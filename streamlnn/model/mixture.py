@@ -135,7 +135,7 @@ def _discount(losses, values, y, size, limit, memory):
     """Let fading squared losses see the errors, in scales, within +-limit."""
     for k in range(values.size):
         error = min(max((y - values[k]) / size, -limit), limit)
-        losses[k] = memory * losses[k] + error * error
+        losses[k] = max(memory * losses[k] + error * error, 1e-60)
 
 
 @inlined

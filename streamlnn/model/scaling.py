@@ -14,10 +14,10 @@ they come, in float64:
   weights are 0 says "as now", and a linear relation stays what it is when the scale moves;
 - `LOW` and `HIGH`, the range seen: answers stay within it and half of it beyond.
 
-They forget at the rate max(1/n, 1/1000). One value at most doubles the square of a scale: after a
-spike of a million sigma the model is not blind, and a sensor that wakes up is followed within
-tens of records. A scale never falls below a millionth of the largest it was: a stuck sensor does
-not lead to a division by nothing.
+They forget at the rate max(1/n, 1/1000). One value at most doubles the square of a scale, and moves
+the mean as little: after a spike of a million sigma the model is not blind, and a sensor that wakes
+up is followed within tens of records. A scale never falls below a millionth of the largest it was:
+a stuck sensor does not lead to a division by nothing.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -72,12 +72,19 @@ def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
 
 
 @exact
-def _running(size, deviation, count):
-    """Return a running root mean square that, once it is something, doubles its square at most."""
-    rate = max(1.0 / count, 0.001)
+def _bounded(deviation, size, rate, count):
+    """Return what one value may deviate by: once a scale is something, its square doubles at most."""
+    if count <= 8 or size == 0.0:
+        return deviation
     limit = size / np.sqrt(rate)
-    if count > 8 and size > 0.0:
-        deviation = min(max(deviation, -limit), limit)
+    return min(max(deviation, -limit), limit)
+
+
+@exact
+def _running(size, deviation, count):
+    """Return a running root mean square."""
+    rate = max(1.0 / count, 0.001)
+    deviation = _bounded(deviation, size, rate, count)
     return np.hypot(np.sqrt(1.0 - rate) * size, np.sqrt(rate) * deviation)
 
 
@@ -94,7 +101,9 @@ def update_scale(scale, value, last):
     scale[MEAN] = value if first else scale[MEAN]
     scale[LOW] = value if first else min(scale[LOW], value)
     scale[HIGH] = value if first else max(scale[HIGH], value)
-    scale[MEAN] += (value - scale[MEAN]) * max(1.0 / scale[SEEN], 0.001)
+    rate = max(1.0 / scale[SEEN], 0.001)
+    away = _bounded(value - scale[MEAN], scale[SPREAD], rate, scale[SEEN])
+    scale[MEAN] += away * rate
     spread = _running(scale[SPREAD], value - scale[MEAN], scale[SEEN])
     scale[BIGGEST_SPREAD] = max(scale[BIGGEST_SPREAD], spread)
     scale[SPREAD] = _floored(spread, scale[BIGGEST_SPREAD])
