@@ -70,7 +70,7 @@ def features(inputs: Array, settings: Settings, units: int = UNITS) -> Array:
     The constant stands for the bias of the readout, as `RLS` learns its own by a running mean of
     the error, not by least squares.
     """
-    scaled = _standardised(inputs)
+    scaled = standardised(inputs)
     states = reservoir(settings, units).run(scaled)
     return np.concatenate([states, scaled, np.ones((len(scaled), 1))], axis=1)
 
@@ -114,13 +114,13 @@ class Search:
 
     def untuned(self, inputs: Array, y: Array, horizons: Sequence[int]) -> list[float]:
         """Return each horizon's NRMSE with the settings that are the same for every series."""
-        return scores(inputs, _standardised(y[:, None])[:, 0], horizons, UNTUNED, self.units)
+        return scores(inputs, standardised(y[:, None])[:, 0], horizons, UNTUNED, self.units)
 
     def best(
         self, inputs: Array, y: Array, horizons: Sequence[int]
     ) -> list[tuple[float, Settings]]:
         """Return each horizon's lowest NRMSE and the settings that gave it."""
-        scaled = _standardised(y[:, None])[:, 0]
+        scaled = standardised(y[:, None])[:, 0]
         coarse = self._scored(self.reservoirs, inputs, scaled, horizons, self.prefix)
         near = [
             replace(one, alpha=alpha, forgetting=forgetting)
@@ -165,6 +165,7 @@ def _ahead(y: Array, h: int) -> Array:
     return np.append(y[h:], np.zeros(h))
 
 
-def _standardised(values: Array) -> Array:
+def standardised(values: Array) -> Array:
+    """Return values (n,) or (n, fields) with the mean and deviation of the first taken out."""
     known = values[:SETTLED]
     return np.asarray((values - known.mean(axis=0)) / known.std(axis=0))

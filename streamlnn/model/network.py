@@ -198,8 +198,13 @@ def bind(network):
 
 
 @entry
-def advance(s, whole):
-    """Forecast from the record in `s.u`; take its features into the covariance if `whole`."""
+def advance(s, u, whole):
+    """Forecast from a record; take its features into the covariance if `whole`.
+
+    The record is `u` where there is one input, which is faster, and in `s.u` otherwise.
+    """
+    if s.u.size == 1:
+        s.u[0] = u
     _absorb(s)
     _observe(s)
     if whole:

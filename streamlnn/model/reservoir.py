@@ -21,19 +21,24 @@ Array = NDArray[Any]
 
 
 @fused
-def _heard(W, taps, x, i):
-    total = x.dtype.type(0)
-    for k in range(taps.shape[1]):
-        # unsigned, because of a signed index it is asked each time whether it is negative
-        total += W[i, k] * x[np.uint64(taps[i, k])]
-    return total
+def _hear_inputs(u, W_in, bias, out):
+    for i in range(out.size):
+        out[i] = bias[i]
+    for k in range(u.size):
+        for i in range(out.size):
+            out[i] += W_in[i, k] * u[k]
 
 
-@inlined
+@fused
 def hear(x, u, taps, W, W_in, bias, out):
     """Write what every unit hears from others and from the inputs: W x + W_in u + bias."""
+    _hear_inputs(u, W_in, bias, out)
     for i in range(x.size):
-        out[i] = bias[i] + dot(W_in[i], u) + _heard(W, taps, x, i)
+        total = out[i]
+        for k in range(taps.shape[1]):
+            # unsigned, because of a signed index it is asked each time whether it is negative
+            total += W[i, k] * x[np.uint64(taps[i, k])]
+        out[i] = total
 
 
 @fused

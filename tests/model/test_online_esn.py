@@ -151,7 +151,7 @@ def test_shapes_follow_horizons_and_targets() -> None:
     one = OnlineESN([1, 2], inputs=2, targets=[1], units=10)
     assert one.step([1.0, 2.0]).shape == (2,)
     assert one.replay(np.zeros((5, 2))).shape == (5, 2)
-    assert one.weights.shape == (2, 1 + 2 * 6 + 10)
+    assert one.weights.shape == (2, 1 + 2 * 7 + 10)
 
 
 def test_what_it_returned_stays_as_it_was() -> None:
