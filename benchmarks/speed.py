@@ -6,14 +6,14 @@ that came is there when all is done; in brackets, how long it takes to forecast 
 from weights that are a sample older. Below the times stand the errors that both make.
 """
 
-# ruff: noqa: E402 - BLAS has to be told before numpy comes
 from __future__ import annotations
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy comes
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -38,6 +38,11 @@ FEW = 20
 Row = tuple[str, str, str, str, str]
 
 
+def timed(quick: bool, ours: Candidate, theirs: Candidate) -> tuple[float, float, float]:
+    """Return the medians of ours and of theirs, and of theirs / ours."""
+    return rounds(ours, theirs, 3 if quick else 9)
+
+
 def row(what: str, ours: float, theirs: float, ratio: float, goal: float) -> Row:
     """Return a line of the table; the ratio is bold where it reaches the goal."""
     told = f"{figure(ratio)}x"
@@ -47,7 +52,7 @@ def row(what: str, ours: float, theirs: float, ratio: float, goal: float) -> Row
 
 def values(units: int, quick: bool) -> list[float]:
     """Return as many samples as make a round of some 0.1 s for a peer of so many units."""
-    n = max(20, (10_000 if quick else 60_000) // units)
+    n = max(60, (10_000 if quick else 60_000) // units)
     noise = np.random.default_rng(0).standard_normal(n)
     return (np.sin(np.arange(n) / 9.0) + 0.1 * noise).tolist()
 
@@ -60,15 +65,22 @@ def _each(step: Callable[[float], object], samples: list[float]) -> Candidate:
     return lambda: cpu(work, len(samples))
 
 
+def warm() -> Forecaster:
+    """Return a default forecaster that has learned for a while."""
+    model = Forecaster(STREAM)
+    model.replay(None, values(UNITS, False))
+    return model
+
+
 def steps(quick: bool) -> Iterator[Row]:
     """Yield what a sample costs, learning and forecasting, called from Python."""
     for units, goal in ((100, 25), (300, 20), (1_000, 30)):
         samples, peer = values(units, quick), Peer(HORIZONS, units, UNTUNED)
-        ours = OnlineESN(HORIZONS, units=units)
-        times = rounds(_each(ours.step, samples), _each(peer.step, samples))
+        esn = OnlineESN(HORIZONS, units=units)
+        times = timed(quick, _each(esn.step, samples), _each(peer.step, samples))
         yield row(f"a sample, {units} units, 12 horizons", *times, goal)
-    samples, peer, model = values(UNITS, quick), Peer(STREAM, UNITS, UNTUNED), Forecaster(STREAM)
-    times = rounds(_each(lambda value: model.step(None, value), samples), _each(peer.step, samples))
+    samples, peer, model = values(UNITS, quick), Peer(STREAM, UNITS, UNTUNED), warm()
+    times = timed(quick, _each(partial(model.step, None), samples), _each(peer.step, samples))
     yield row(f"a sample, the default forecaster over {UNITS} units", *times, 8)
 
 
@@ -77,22 +89,25 @@ def waits(quick: bool) -> Iterator[Row]:
     for units, goal in ((100, 80), (300, 120), (1_000, 500)):
         ours = OnlineESN(HORIZONS, units=units)
         peer = Peer(HORIZONS, units, UNTUNED)
-        yield _wait(f"{units} units", ours.observe, ours.absorb, peer, values(units, quick), goal)
-    model, peer = Forecaster(STREAM), Peer(STREAM, UNITS, UNTUNED)
+        yield _wait(quick, f"{units} units", ours.observe, ours.absorb, peer, units, goal)
+    model, peer = warm(), Peer(STREAM, UNITS, UNTUNED)
     what = f"the default forecaster over {UNITS} units"
-    samples = values(UNITS, quick)
-    yield _wait(what, lambda value: model.observe(None, value), model.absorb, peer, samples, 60)
+    observe = partial(model.observe, None)
+    yield _wait(quick, what, observe, model.absorb, peer, UNITS, 60)
 
 
 def _wait(
+    quick: bool,
     what: str,
     observe: Callable[[float], object],
     absorb: Callable[[], object],
     peer: Peer,
-    samples: list[float],
+    units: int,
     goal: float,
 ) -> Row:
-    ours, theirs, ratio = rounds(
+    samples = values(units, quick)
+    ours, theirs, ratio = timed(
+        quick,
         lambda: until_ready(observe, absorb, samples),
         lambda: until_ready(peer.step, nothing, samples),
     )
@@ -105,7 +120,8 @@ def replay(quick: bool) -> Iterator[Row]:
     """Yield a recording in one call, beside the peer's own block call, which does not forecast."""
     samples = np.array(values(300, quick) * 4)
     ours, peer = OnlineESN(HORIZONS, units=300), Peer(HORIZONS, 300, UNTUNED)
-    times = rounds(
+    times = timed(
+        quick,
         lambda: cpu(lambda: ours.replay(samples), samples.size),
         lambda: cpu(lambda: peer.replay(samples), samples.size),
     )
@@ -119,7 +135,10 @@ def bank(quick: bool) -> Iterator[Row]:
     random = np.random.default_rng(0)
     index, waiting = random.permutation(np.repeat(np.arange(n), GATHERED)), GATHERED * n
     samples = random.standard_normal(waiting)
-    times = rounds(
+    for peer in peers:  # until they learn
+        _each(peer.step, values(UNITS, True))()
+    times = timed(
+        quick,
         lambda: cpu(lambda: ours.step(index, None, samples), waiting),
         lambda: cpu(lambda: _all_peers(peers, samples), GATHERED * FEW),
     )
@@ -135,7 +154,8 @@ def _all_peers(peers: list[Peer], samples: Array) -> None:
 def floors(quick: bool) -> Iterator[Row]:
     """Yield how many times the floor of memory the update of the covariance takes."""
     for units, most in ((300, 5), (1_000, 3)):
-        floor, update, ratio = over_floor(units, max(60, (10**6 if quick else 10**7) // units**2))
+        samples = max(60, (10**6 if quick else 10**7) // units**2)
+        floor, update, ratio = over_floor(units, samples, 3 if quick else 9)
         told = f"{figure(ratio)}x"
         reached = f"**{told}**" if ratio <= most else told
         what = f"the covariance of {units} features over half of it read and written"

@@ -5,8 +5,9 @@ nothing else does it here. The update is that of `OnlineESN`: float32, the refre
 sample included.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -18,27 +19,28 @@ FORGETTING, RIDGE = 0.9998, 1e-4
 
 
 @njit(nogil=True, error_model="numpy")
-def _update(U, D, X, gain, weight):
-    for t in range(X.shape[0]):
-        absorb(U, D, X[t], FORGETTING, gain)
+def _update(factor: Any, diagonal: Any, features: Any, gain: Any, weight: float) -> None:
+    for t in range(features.shape[0]):
+        absorb(factor, diagonal, features[t], FORGETTING, gain)
         if t % REFRESH_EVERY == 0:
-            refresh(U, D, t // REFRESH_EVERY % D.size, weight, gain)
+            refresh(factor, diagonal, t // REFRESH_EVERY % diagonal.size, weight, gain)
 
 
 @njit(nogil=True, error_model="numpy")
-def _pass(half, times, factor):
+def _pass(half: Any, times: int, scale: Any) -> None:
     for _ in range(times):
         for i in range(half.size):
-            half[i] *= factor
+            half[i] *= scale
 
 
-def over_floor(units: int, samples: int) -> tuple[float, float, float]:
+def over_floor(units: int, samples: int, count: int) -> tuple[float, float, float]:
     """Return microseconds a sample of the floor and of the update, and how many floors that is."""
     half, one = np.ones(units * (units + 1) // 2, np.float32), np.float32(1.0)
-    U, D = unit_factor(units, "float32"), np.full(units, 1.0 / RIDGE, np.float32)
-    X = np.random.default_rng(0).standard_normal((samples, units)).astype(np.float32)
-    gain, weight = np.empty_like(D), refresh_weight(FORGETTING, RIDGE, units)
+    factor, diagonal = unit_factor(units, "float32"), np.full(units, 1.0 / RIDGE, np.float32)
+    features = np.random.default_rng(0).standard_normal((samples, units)).astype(np.float32)
+    gain, weight = np.empty_like(diagonal), refresh_weight(FORGETTING, RIDGE, units)
     return rounds(
         lambda: cpu(lambda: _pass(half, samples, one), samples),
-        lambda: cpu(lambda: _update(U, D, X, gain, weight), samples),
+        lambda: cpu(lambda: _update(factor, diagonal, features, gain, weight), samples),
+        count,
     )

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from time import perf_counter, process_time
 
-ROUNDS = 9
 Candidate = Callable[[], float]
 
 
-def rounds(ours: Candidate, theirs: Candidate, count: int = ROUNDS) -> tuple[float, float, float]:
+def rounds(ours: Candidate, theirs: Candidate, count: int) -> tuple[float, float, float]:
     """Return the medians of ours and of theirs, and of theirs / ours."""
     ours(), theirs()  # what is only done once is not timed
     gc.disable()
