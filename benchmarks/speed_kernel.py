@@ -19,7 +19,8 @@ FORGETTING, RIDGE = 0.9998, 1e-4
 
 
 @njit(nogil=True, error_model="numpy")
-def _update(factor: Any, diagonal: Any, features: Any, gain: Any, weight: float) -> None:
+def update(factor: Any, diagonal: Any, features: Any, gain: Any, weight: float) -> None:
+    """Take features (n, units) into the covariance, with a refresh of `weight` every 4th time."""
     for t in range(features.shape[0]):
         absorb(factor, diagonal, features[t], FORGETTING, gain)
         if t % REFRESH_EVERY == 0:
@@ -41,6 +42,6 @@ def over_floor(units: int, samples: int, count: int) -> tuple[float, float, floa
     gain, weight = np.empty_like(diagonal), refresh_weight(FORGETTING, RIDGE, units)
     return rounds(
         lambda: cpu(lambda: _pass(half, samples, one), samples),
-        lambda: cpu(lambda: _update(factor, diagonal, features, gain, weight), samples),
+        lambda: cpu(lambda: update(factor, diagonal, features, gain, weight), samples),
         count,
     )

@@ -31,6 +31,7 @@ from streamlnn.model.state import (
     SEASON_PUSHED,
     SEQ,
     STOPPED,
+    TOLD,
     State,
     bind,
     in_one_block,
@@ -333,9 +334,9 @@ class Forecaster:
         self._state = in_one_block(state, block)
         self._handle = bind(self._state)
         self._counts, told = self._state.counts, state.forecast
-        self._told_size, self._told_end = told.size, told.size + state.condition.size
-        self._row_size = self._told_end + 2
+        self._told_size, self._row_size = told.size, told.size + state.condition.size + 2
         self._told_shape = told.shape if told.shape[2] > 1 else told.shape[:2]
+        self._places = _places(TOLD, told[0].size) + _places(CONDITIONS, told.shape[2], told.size)
         made = np.empty((1, self._row_size))
         self._observe_rows = direct(stepping.observe, self._handle, self._when, self._row, made)
         self._absorb_newest = direct(stepping.absorb, self._handle)
@@ -345,13 +346,15 @@ class Forecaster:
         return made[:, : self._told_size].reshape(-1, *self._told_shape)
 
     def _told(self, time: float | None, row: Array, events: tuple[Event, ...]) -> Forecast:
-        yhat, lower, upper, coverage, skill = row[: self._told_size].reshape(self._told_shape)
-        y, score, sign, active = row[self._told_size : self._told_end].reshape(CONDITIONS, -1)
-        status, seq = row[self._told_end :].tolist()
+        # sliced one by one, which is faster than to reshape and to unpack
+        found = [row[place] for place in self._places]
+        if len(self._told_shape) > 2:
+            found[:TOLD] = [part.reshape(self._told_shape[1:]) for part in found[:TOLD]]
+        yhat, lower, upper, coverage, skill, y, score, sign, active = found
         return Forecast(
             time,
-            int(seq),
-            _STATUS[int(status)],
+            int(row[-1]),
+            _STATUS[int(row[-2])],
             y,
             yhat,
             lower,
@@ -363,6 +366,11 @@ class Forecaster:
             active,
             events,
         )
+
+
+def _places(count: int, size: int, start: int = 0) -> list[slice]:
+    """Return where so many parts of one size lie, one after the other."""
+    return [slice(start + i * size, start + (i + 1) * size) for i in range(count)]
 
 
 def _sync_folder(folder: Path) -> None:
