@@ -73,7 +73,7 @@ def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
 
 @exact
 def _bounded(deviation, size, rate, count):
-    """Return what one value may deviate by: once a scale is something, its square doubles at most."""
+    """Return what a value may deviate by: once a scale is something, its square doubles at most."""
     if count <= 8 or size == 0.0:
         return deviation
     limit = size / np.sqrt(rate)
