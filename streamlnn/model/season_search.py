@@ -23,6 +23,13 @@ asked of them. Of the multiples of a season the shortest is taken that forecasts
 the best: the fundamental, not its harmonics; and the day before the week. One season is in use at
 a time; it stays until it fails three looks in a row, or fails one and another is confirmed.
 
+Measured, 13 looks each, with a clock and without: of 3,200 series of 35 kinds of noise (white,
+autoregressive, walks, steps, bursts, quantised, missing values) and of the first two coordinates of
+the Lorenz system none was called seasonal, of another 200 one; of the third coordinate, one in
+seven. Without the parabola there were five false calls in 1,200 series of noise. Of 72 kinds of
+season, a tenth as strong as the noise to free of it, 74 % were found within 2,000 entries without
+a clock, 87 % with one.
+
 Limits: a season has 6 entries at least, and three cycles of it must be in the ring; without a clock
 four and a half, and some ten until it is confirmed. An oscillator whose period hardly varies (the
 third coordinate of the Lorenz system, a thermostat) may be called: there the value one cycle ago
@@ -171,12 +178,8 @@ def _cleaned(x: Floats) -> Floats:
     d, limit = _increments(x), 0.0
     for _ in range(CLIPPINGS):
         limit = CLIP * float(np.abs(d).mean())
-        if not 0.0 < limit < np.inf:
-            return np.zeros(x.size)
-        if np.abs(d).max() <= 1.0001 * limit:
-            break
         d = np.clip(d, -limit, limit)
-    y = np.cumsum(d / limit)
+    y = np.cumsum(d / limit if 0.0 < limit < np.inf else np.zeros(d.size))
     return np.asarray(y - y.mean())
 
 
@@ -220,7 +223,8 @@ def _background(P: Floats, low: int) -> Floats:
 def _spectrum(y: Floats) -> Spectrum:
     e = _whitened(y)
     P = _periodogram(e)
-    return Spectrum(P, _background(P, 2 * (P.size - 1) // e.size), e.size)
+    lowest = 2 * (P.size - 1) // e.size
+    return Spectrum(P, _background(P, lowest), e.size)
 
 
 def _beside(spectrum: Spectrum, comb: Floats) -> Floats:
@@ -356,7 +360,7 @@ def _fundamental(y: Floats, s: float) -> float:
         if _fits(t, y.size):
             values[k] = 0.5 * sum(_near_and_far(y, t))
     k = _shortest_good(values, y.size)
-    return s if k < 0 or _MULTIPLES[k] == 1.0 else _refined(y, float(s * _MULTIPLES[k]))
+    return s if k < 0 else float(s * _MULTIPLES[k])
 
 
 def _settled(y: Floats, s: float, natural: Floats) -> float:
