@@ -38,7 +38,7 @@ def test_the_peer_learns_every_horizon_from_what_has_come() -> None:
     issued = np.array([peer.step(value) for value in y])
     assert not issued[:6].any()
     for k, h in enumerate((1, 3, 6)):
-        assert np.abs(issued[200:-h, k] - y[200 + h :]).max() < 0.05
+        assert np.abs(issued[200:-h, k] - y[200 + h :]).max() < 0.2
 
 
 def test_what_takes_longer_is_told_to_take_longer() -> None:
