@@ -217,7 +217,7 @@ MISTAKES = {
     ),
     "a key nobody knows": (
         "[model]\nzzz = 1" + WHOLE,
-        "f.toml:2: model.zzz: unknown key; the keys here are units, seed, dtype",
+        "f.toml:2: model.zzz: unknown key; the keys here are units, seed, dtype, plasticity",
     ),
     "a missing key of an inline table": (
         WHOLE + "time = {}",
