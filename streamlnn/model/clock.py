@@ -25,8 +25,9 @@ FEW_GAPS = 8
 """Elapsed times that must have been seen before one can be called long."""
 
 # State.clock, float64: coordinates are seconds, or record numbers for a stream by sample; LONG is
-# the 99 % quantile of the elapsed times
-LAST, CADENCE, FIXED_CADENCE, BEFORE, LONG = range(5)
+# the 99 % quantile of the elapsed times, PACE their mean
+CLOCK = 6
+LAST, CADENCE, FIXED_CADENCE, BEFORE, LONG, PACE = range(CLOCK)
 
 # counts[ARRIVAL]: what was odd about the time of the newest record
 REGULAR, AFTER_SILENCE, AFTER_GAP, CLOCK_SET_BACK = range(4)
@@ -53,6 +54,7 @@ def _learn_cadence(s, elapsed):
     if s.clock[FIXED_CADENCE] == 0.0 and (n < s.gaps.size or n % s.gaps.size == 0):
         s.clock[CADENCE] = median(s.gaps[: min(n + 1, s.gaps.size)])
     _learn_long(s, elapsed, n)
+    _learn_pace(s, elapsed, n)
 
 
 @exact
@@ -63,6 +65,13 @@ def _learn_long(s, elapsed, n):
         return
     rate = max(0.05, 2.0 / (n + 10.0))
     s.clock[LONG] *= np.exp(rate * ((1.0 if elapsed > s.clock[LONG] else 0.0) - 0.01))
+
+
+@exact
+def _learn_pace(s, elapsed, n):
+    """Track the mean elapsed time, of which a silence is no more than six usual steps."""
+    rate = max(0.01, 1.0 / (n + 1.0))
+    s.clock[PACE] += rate * (min(elapsed, 2.0 * GAP * s.clock[CADENCE]) - s.clock[PACE])
 
 
 @exact

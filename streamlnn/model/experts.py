@@ -2,12 +2,13 @@
 
 No single way wins everywhere, so several answer, and `mixture` decides who is heard:
 
-- persistence: as now;
+- persistence: as now; and smoothing: as the mean of the latest values;
 - the joint readout on all features of the stream, the reservoir among them; where a stream has
   several fields, also one on the linear part of them alone;
 - readouts on the target's own past: autoregressions on 24 lags that forget within 100, 500 and
   5,000 records, and one on lags and modes that forgets within 2,000;
-- for each season, given or found, the value one season ago.
+- for each season, given or found, for the day and for the week: what is usual then, and the last
+  value with the usual change from now to then (`profiles`). Where that is unknown they say nothing.
 
 Each readout predicts the change from the newest value in units of the usual change, from weights
 that start at 0: a young one says "as now". Every answer is kept near the range seen.
@@ -23,6 +24,7 @@ import numpy as np
 
 from streamlnn.model.compiled import exact, inlined
 from streamlnn.model.features import joint_parts, own_parts
+from streamlnn.model.profiles import usual_values
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     absorb,
@@ -35,12 +37,11 @@ from streamlnn.model.readout import (
     refresh_weight,
     relax,
 )
-from streamlnn.model.scaling import HIGH, LOW, step_scale
-from streamlnn.model.seasons import seasonal
+from streamlnn.model.scaling import HIGH, LOW, SMOOTHED, step_scale
 from streamlnn.model.settings import Settings
 from streamlnn.model.state import SEQ
 
-PERSISTENCE, FIRST_READOUT = 0, 1
+PERSISTENCE, SMOOTHING, FIRST_READOUT = range(3)
 
 
 class Learner(NamedTuple):
@@ -81,7 +82,10 @@ def expert_names(settings: Settings) -> tuple[str, ...]:
     """Return the names of the experts in the order in which they answer."""
     readouts = [learner.name for learner in joint_learners(settings) + own_learners(settings)]
     seasons = [f"season {season}" for season in settings.seasons] or ["found season"]
-    return ("persistence", *readouts, *seasons)
+    profiles = [
+        f"{what} of {season}" for season in (*seasons, "day", "week") for what in ("usual value", "usual change")
+    ]
+    return ("persistence", "smoothing", *readouts, *profiles)
 
 
 # ----------------------------------------------------------------------------------------- asking
@@ -89,11 +93,10 @@ def expert_names(settings: Settings) -> tuple[str, ...]:
 
 @inlined
 def _bounded(s, field, value):
-    """Keep an answer near the range seen; it is the last value when it is not a number."""
+    """Keep an answer near the range seen."""
     half = (s.scales[field, HIGH] - s.scales[field, LOW]) / 2.0
     low, high = s.scales[field, LOW] - half, s.scales[field, HIGH] + half
-    value = value if np.isfinite(value) else s.history[field, 0]
-    return min(max(value, low), high)
+    return min(max(value, low), high) if not np.isnan(value) else value
 
 
 @inlined
@@ -101,23 +104,25 @@ def _ask_readouts(weights, x, sizes, last, scale, answers):
     start = 0
     for r in range(sizes.size):
         end = start + sizes[r]
-        answers[r] = last + scale * dot(weights[start:end], x[: sizes[r]])
+        change = scale * dot(weights[start:end], x[: sizes[r]])
+        answers[r] = last + (change if np.isfinite(change) else 0.0)
         start = end
 
 
 @exact
-def ask_experts(s, at, t, h, answers):
-    """Write what every expert forecasts for target t at horizon h into answers (E,)."""
+def ask_experts(s, t, h, answers):
+    """Write what every expert forecasts for target t at horizon h into answers (E,); NaN: nothing."""
     field = s.targets[t]
     last, scale = s.history[field, 0], step_scale(s.scales[field])
-    answers[PERSISTENCE] = last
+    answers[PERSISTENCE], answers[SMOOTHING] = last, s.scales[field, SMOOTHED]
     k = FIRST_READOUT
     _ask_readouts(s.weights[t, h], s.features, s.joint_sizes, last, scale, answers[k:])
     k += s.joint_sizes.size
     _ask_readouts(s.own_weights[t, h], s.own[t], s.own_sizes, last, scale, answers[k:])
     k += s.own_sizes.size
-    for i in range(s.seasons.size):
-        answers[k + i] = seasonal(s, at, t, s.horizons[h], s.seasons[i])
+    for i in range(s.profile_manner.shape[0]):
+        now, then = usual_values(s, t, s.horizons[h], i)
+        answers[k + 2 * i], answers[k + 2 * i + 1] = then, last + (then - now)
     for i in range(answers.size):
         answers[i] = _bounded(s, field, answers[i])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamlnn.model.mixture import expert_weights
 from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, SPECTRAL_RADIUS
-from streamlnn.model.state import State
+from streamlnn.model.state import PUSHED, State
 
 Array = NDArray[Any]
 
@@ -21,9 +21,10 @@ def weights(state: State) -> Array:
     forecast has been scored. Costs O(targets * horizons), a few microseconds each.
     """
     out = np.empty(state.losses.shape[:2] + state.losses.shape[3:])
+    issued = state.waiting_experts[(state.counts[PUSHED] - 1) % state.waiting_at.size]
     for place in np.ndindex(out.shape[:2]):
         learned = state.losses[place], state.regrets[place], state.top_losses[place]
-        out[place] = expert_weights(*learned)
+        out[place] = expert_weights(*learned, issued[place])
     return out
 
 

@@ -1,11 +1,11 @@
 """What the readouts look at: from a record to the vectors of features.
 
 The joint features of a stream, which its large readout maps to every target:
-    [1 | lags of every field | calendar | seasons | units on the lags | reservoir]
+    [1 | lags of every field | calendar | usual changes | units on the lags | reservoir]
 and the own features of each target, of which its small readouts take the first so many:
-    [1 | its lags | calendar | its seasons | its modes]
-The lags of a field are its level and its latest changes; the seasons are what changed a season ago
-over some of the horizons. A missing value is filled by the model's own forecast (feeding the mean
+    [1 | its lags | calendar | its usual changes | its modes]
+The lags of a field are its level and its latest changes; the usual changes are those from now to
+some of the horizons, of each season, the day and the week (`profiles`). A missing value is filled by the model's own forecast (feeding the mean
 or the last value is worse, methods with a mask no better).
 """
 
@@ -20,6 +20,7 @@ from streamlnn.model.clock import CADENCE
 from streamlnn.model.compiled import exact
 from streamlnn.model.modes import MODES, turn
 from streamlnn.model.plasticity import adapt
+from streamlnn.model.profiles import CLOCKED, usual_values
 from streamlnn.model.readout import copy, drop_tiny, fill
 from streamlnn.model.reservoir import hear, lag_units, leak, open_gate
 from streamlnn.model.scaling import (
@@ -33,12 +34,12 @@ from streamlnn.model.scaling import (
     step_scale,
     update_scale,
 )
-from streamlnn.model.seasons import seasonal
 from streamlnn.model.squash import squash
 from streamlnn.model.state import YHAT
 
-SEASON_HORIZONS = 4
-"""Of so many horizons, evenly chosen, the readouts hear the change of a season ago."""
+USUAL_HORIZONS, MOST_USUAL = 4, 48
+"""Over so many horizons, evenly chosen, the readouts hear the usual changes; over fewer where the
+profiles of all targets together would have more of them than that."""
 
 
 def lags_of(fields: int) -> int:
@@ -46,15 +47,21 @@ def lags_of(fields: int) -> int:
     return max(4, min(LAGS, 192 // fields))
 
 
-def season_features(horizons: int, seasons: int) -> int:
-    """How many features tell of the seasons of one target."""
-    return seasons * min(SEASON_HORIZONS, horizons)
+@exact
+def usual_horizons(horizons: int, profiles: int) -> int:
+    """Over how many horizons so many profiles tell the usual change."""
+    return min(USUAL_HORIZONS, horizons, max(1, MOST_USUAL // profiles))
+
+
+def _usual_features(horizons: int, seasons: int, targets: int) -> int:
+    profiles = targets * (seasons + CLOCKED)
+    return profiles * usual_horizons(horizons, profiles)
 
 
 def own_parts(horizons: int, seasons: int) -> tuple[int, int, int]:
     """Lengths of a target's own features up to its lags, its seasons and its modes."""
     lags = 1 + LAGS
-    linear = lags + CALENDAR + season_features(horizons, seasons)
+    linear = lags + CALENDAR + _usual_features(horizons, seasons, 1)
     return lags, linear, linear + 2 * MODES
 
 
@@ -62,7 +69,8 @@ def joint_parts(
     fields: int, targets: int, horizons: int, seasons: int, units: int
 ) -> tuple[int, int]:
     """Lengths of the joint features up to the seasons, and with both kinds of units."""
-    linear = 1 + fields * lags_of(fields) + CALENDAR + targets * season_features(horizons, seasons)
+    linear = 1 + fields * lags_of(fields) + CALENDAR
+    linear += _usual_features(horizons, seasons, targets)
     return linear, linear + 2 * units
 
 
@@ -125,21 +133,20 @@ def _levels_into(out, scale, history, lags):
 
 
 @exact
-def _seasons_into(s, at, t, out):
-    """Write what changed a season ago over some of the horizons, in scales; 0 if unknown."""
-    field, chosen = s.targets[t], min(SEASON_HORIZONS, s.horizons.size)
-    last, per_step = s.history[field, 0], 1.0 / step_scale(s.scales[field])
-    for i in range(s.seasons.size):
+def _usual_into(s, t, chosen, out):
+    """Write the usual changes over `chosen` of the horizons, in scales; 0 if unknown."""
+    per_step = 1.0 / step_scale(s.scales[s.targets[t]])
+    for i in range(s.profile_manner.shape[0]):
         for k in range(chosen):
             h = k * (s.horizons.size - 1) // max(1, chosen - 1)
-            value = seasonal(s, at, t, s.horizons[h], s.seasons[i])
-            change = 0.0 if np.isnan(value) else (value - last) * per_step
+            now, then = usual_values(s, t, s.horizons[h], i)
+            change = 0.0 if np.isnan(then - now) else (then - now) * per_step
             out[i * chosen + k] = min(max(change, -100.0), 100.0)
 
 
 @exact
-def _make_linear(s, time, at, seasons):
-    """Lags, calendar and seasons into the joint features; return where they end."""
+def _make_linear(s, time):
+    """Lags, calendar and usual changes into the joint features; return where they end."""
     fields = s.history.shape[0]
     lags = s.V.shape[1] // fields
     s.features[0] = 1
@@ -148,9 +155,11 @@ def _make_linear(s, time, at, seasons):
     end = 1 + fields * lags
     tell_calendar(time, s.clock[CADENCE], s.features[end:])
     end += CALENDAR
+    profiles = s.profile_manner.shape[0]
+    chosen = usual_horizons(s.horizons.size, s.targets.size * profiles)
     for t in range(s.targets.size):
-        _seasons_into(s, at, t, s.features[end:])
-        end += seasons
+        _usual_into(s, t, chosen, s.features[end:])
+        end += profiles * chosen
     return end
 
 
@@ -172,11 +181,10 @@ def _advance_reservoir(s, steps):
 
 
 @exact
-def make_features(s, time, at, steps):
+def make_features(s, time, steps):
     fields, units = s.history.shape[0], s.x.size
     lags = s.V.shape[1] // fields
-    seasons = s.seasons.size * min(SEASON_HORIZONS, s.horizons.size)
-    end = _make_linear(s, time, at, seasons)
+    end = _make_linear(s, time)
     window = np.empty(fields * lags, s.features.dtype)
     for i in range(fields):
         _levels_into(window[i * lags :], s.scales[i], s.history[i], lags)
@@ -186,14 +194,15 @@ def make_features(s, time, at, steps):
 
 
 @exact
-def make_own_features(s, time, at, steps):
-    seasons = s.seasons.size * min(SEASON_HORIZONS, s.horizons.size)
+def make_own_features(s, time, steps):
+    profiles = s.profile_manner.shape[0]
+    chosen = usual_horizons(s.horizons.size, profiles)
     for t in range(s.targets.size):
         field, own = s.targets[t], s.own[t]
         own[0] = 1
         _lags_into(own[1:], s.scales[field], s.history[field], LAGS)
         tell_calendar(time, s.clock[CADENCE], own[1 + LAGS :])
-        _seasons_into(s, at, t, own[1 + LAGS + CALENDAR :])
+        _usual_into(s, t, chosen, own[1 + LAGS + CALENDAR :])
         turn(s.modes[t], level(s.scales[field], s.history[field, 0]), steps)
         drop_tiny(s.modes[t].reshape(-1))
-        copy(s.modes[t].reshape(-1), own[1 + LAGS + CALENDAR + seasons :])
+        copy(s.modes[t].reshape(-1), own[1 + LAGS + CALENDAR + profiles * chosen :])

@@ -14,6 +14,7 @@ from streamlnn.model.intervals import initial_intervals
 from streamlnn.model.mixture import MIXTURES, initial_mixture
 from streamlnn.model.modes import initial_modes
 from streamlnn.model.monitor import WATCHED
+from streamlnn.model.profiles import initial_profiles
 from streamlnn.model.readout import unit_factor
 from streamlnn.model.reservoir import LagUnits, Reservoir
 from streamlnn.model.scaling import initial_scaling
@@ -81,7 +82,7 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
     every, experts = settings.every or 0.0, len(expert_names(settings))
     return {
         "counts": _counts(settings),
-        "clock": np.array([np.nan, every, every, np.nan, every]),
+        "clock": np.array([np.nan, every, every, np.nan, every, every]),
         "gaps": np.zeros(32),
         "scores": np.zeros((T, H, SCORES)),
         "monitor": np.zeros((T, WATCHED)),
@@ -92,6 +93,7 @@ def _running(settings: Settings) -> dict[str, NDArray[Any]]:
         **initial_scaling(settings.fields, T),
         **initial_mixture(T, H, experts),
         **initial_intervals(T, H),
+        **initial_profiles(T, settings.season_slots),
     }
 
 

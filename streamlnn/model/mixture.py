@@ -26,13 +26,18 @@ from numpy.typing import NDArray
 
 from streamlnn.model.compiled import cached, inlined
 
-POWER_MEMORIES = np.array([0.99, 0.998, 0.9995])
+POWER_MEMORIES = np.array([0.99, 0.9995])
 """How much of a squared loss is kept from one record to the next, one mixture for each."""
 
 POLY_MEMORIES = np.array([0.998, 1.0])
 """How much of a regret is kept, one mixture for each."""
 
 TOP_MEMORY = 0.998
+
+POWER, TOP_POWER = 8, 12
+
+FARTHEST = 4.0
+"""An error counts as no larger than so many times the usual change over its horizon."""
 
 MIXTURES = POWER_MEMORIES.size + POLY_MEMORIES.size
 
@@ -50,14 +55,24 @@ def initial_mixture(targets: int, horizons: int, experts: int) -> dict[str, NDAr
 
 
 @inlined
-def _divide(weights, total):
+def _divide(weights, answers, total):
+    """Let the weights sum to 1; without any, all that answered count the same."""
+    answered = 0
     for k in range(weights.size):
-        weights[k] = weights[k] / total if total > 0.0 else 1.0 / weights.size
+        answered += not np.isnan(answers[k])
+    for k in range(weights.size):
+        if total > 0.0:
+            weights[k] /= total
+        else:
+            weights[k] = 0.0 if np.isnan(answers[k]) else 1.0 / max(answered, 1)
 
 
 @cached(forceinline=True)
-def power_weights(losses, out):
-    """Weights proportional to loss ** -8; equal while no loss is known."""
+def power_weights(losses, answers, power, out):
+    """Weights proportional to loss ** -power, 0 for who has no answer; equal while no loss is known.
+
+    `power` is a multiple of 4.
+    """
     best, total = np.inf, 0.0
     for k in range(losses.size):
         best = min(best, losses[k])
@@ -66,13 +81,16 @@ def power_weights(losses, out):
         share = best / max(losses[k], 1e-24)
         share *= share
         share *= share
-        out[k] = share * share
-        total += out[k]
-    _divide(out, total)
+        weight = 0.0 if np.isnan(answers[k]) else share
+        for _ in range(4, power, 4):
+            weight *= share
+        out[k] = weight
+        total += weight
+    _divide(out, answers, total)
 
 
 @inlined
-def poly_weights(regrets, out):
+def poly_weights(regrets, answers, out):
     """Weights proportional to regret / (its squares so far + the largest); equal if none is left.
 
     regrets (2 E + 1,): how much better each expert would have been, the squares, the largest.
@@ -80,10 +98,10 @@ def poly_weights(regrets, out):
     experts, total = out.size, 0.0
     largest = regrets[2 * experts]
     for k in range(experts):
-        better = max(regrets[k], 0.0)
+        better = 0.0 if np.isnan(answers[k]) else max(regrets[k], 0.0)
         out[k] = better / max(regrets[experts + k] + largest, 1e-100)
         total += out[k]
-    _divide(out, total)
+    _divide(out, answers, total)
 
 
 @inlined
@@ -91,7 +109,7 @@ def _mean(weights, values):
     """Weighted mean, taken around the first value so that equal values stay what they are."""
     shift = 0.0
     for k in range(values.size):
-        shift += weights[k] * (values[k] - values[0])
+        shift += 0.0 if np.isnan(values[k]) else weights[k] * (values[k] - values[0])
     return values[0] + shift
 
 
@@ -102,26 +120,27 @@ def mix(losses, regrets, top_losses, issued, weights):
     experts = issued[1 + MIXTURES :]
     shares = weights[: experts.size]
     for g in range(losses.shape[0]):
-        power_weights(losses[g], shares)
+        power_weights(losses[g], experts, POWER, shares)
         mixtures[g] = _mean(shares, experts)
     for g in range(regrets.shape[0]):
-        poly_weights(regrets[g], shares)
+        poly_weights(regrets[g], experts, shares)
         mixtures[losses.shape[0] + g] = _mean(shares, experts)
-    power_weights(top_losses, weights[:MIXTURES])
+    power_weights(top_losses, mixtures, TOP_POWER, weights[:MIXTURES])
     issued[0] = _mean(weights[:MIXTURES], mixtures)
 
 
 @cached
-def expert_weights(losses, regrets, top_losses):
-    """Return how much each expert counts in the forecast: (E,), summing to 1."""
+def expert_weights(losses, regrets, top_losses, issued):
+    """Return how much each expert counts in the forecast `issued`: (E,), summing to 1."""
+    experts = issued[1 + MIXTURES :]
     out, shares = np.zeros(losses.shape[1]), np.empty(losses.shape[1])
     top = np.empty(MIXTURES)
-    power_weights(top_losses, top)
+    power_weights(top_losses, issued[1 : 1 + MIXTURES], TOP_POWER, top)
     for g in range(MIXTURES):
         if g < losses.shape[0]:
-            power_weights(losses[g], shares)
+            power_weights(losses[g], experts, POWER, shares)
         else:
-            poly_weights(regrets[g - losses.shape[0]], shares)
+            poly_weights(regrets[g - losses.shape[0]], experts, shares)
         for k in range(out.size):
             out[k] += top[g] * shares[k]
     return out
@@ -131,10 +150,16 @@ def expert_weights(losses, regrets, top_losses):
 
 
 @inlined
+def _said(values, k):
+    """Return an answer; who had none is judged as if it had been that of the first, persistence."""
+    return values[0] if np.isnan(values[k]) else values[k]
+
+
+@inlined
 def _discount(losses, values, y, size, limit, memory):
     """Let fading squared losses see the errors, in scales, within +-limit."""
     for k in range(values.size):
-        error = min(max((y - values[k]) / size, -limit), limit)
+        error = min(max((y - _said(values, k)) / size, -limit), limit)
         losses[k] = max(memory * losses[k] + error * error, 1e-60)
 
 
@@ -144,7 +169,7 @@ def _regret(regrets, experts, mixed, y, size, limit, memory):
     n, largest = experts.size, memory * regrets[2 * experts.size]
     error = min(max((y - mixed) / size, -limit), limit)
     for k in range(n):
-        apart = min(max((experts[k] - mixed) / size, -limit), limit)
+        apart = min(max((_said(experts, k) - mixed) / size, -limit), limit)
         gain = 2.0 * error * apart
         regrets[k] = memory * regrets[k] + gain
         regrets[n + k] = memory * regrets[n + k] + gain * gain
@@ -153,8 +178,12 @@ def _regret(regrets, experts, mixed, y, size, limit, memory):
 
 
 @inlined
-def judge(losses, regrets, top_losses, issued, y, size, limit):
-    """Learn who was right, once the value y of a forecast has come: `issued` as `mix` left it."""
+def judge(losses, regrets, top_losses, issued, y, size, usual):
+    """Learn who was right, once the value y of a forecast has come: `issued` as `mix` left it.
+
+    `usual` is the usual change over its horizon, in scales of `size`.
+    """
+    limit = min(FARTHEST * max(1.0, usual), 1e6)
     mixtures, experts = issued[1 : 1 + MIXTURES], issued[1 + MIXTURES :]
     for g in range(losses.shape[0]):
         _discount(losses[g], experts, y, size, limit, POWER_MEMORIES[g])

@@ -12,6 +12,7 @@ they come, in float64:
 - `STEP`, the running root mean square of the change from one record to the next: it is the unit of
   the lags and of what the readouts learn, the change from now to then. In that unit a model whose
   weights are 0 says "as now", and a linear relation stays what it is when the scale moves;
+- `SMOOTHED`, the mean of the latest `SMOOTHED_OVER` values: an expert of its own;
 - `LOW` and `HIGH`, the range seen: answers stay within it and half of it beyond.
 
 They forget at the rate max(1/n, 1/1000). One value at most doubles the square of a scale, and moves
@@ -38,7 +39,7 @@ LARGEST = 1e300
 """A greater magnitude counts as missing: differences of two such values would overflow."""
 
 # State.scales, per field
-SCALES = 13
+SCALES = 14
 (
     MEAN,
     SPREAD,
@@ -53,7 +54,10 @@ SCALES = 13
     SETTLED_MEAN,
     SETTLED_SPREAD,
     RESETTLED,
+    SMOOTHED,
 ) = range(SCALES)
+
+SMOOTHED_OVER = 20.0
 
 # scale[RESETTLED]: what the newest value did to the settled level
 KEPT, LEARNED, MOVED = range(3)
@@ -99,11 +103,13 @@ def update_scale(scale, value, last):
     first = scale[SEEN] == 0.0
     scale[SEEN] += 1.0
     scale[MEAN] = value if first else scale[MEAN]
+    scale[SMOOTHED] = value if first else scale[SMOOTHED]
     scale[LOW] = value if first else min(scale[LOW], value)
     scale[HIGH] = value if first else max(scale[HIGH], value)
     rate = max(1.0 / scale[SEEN], 0.001)
     away = _bounded(value - scale[MEAN], scale[SPREAD], rate, scale[SEEN])
     scale[MEAN] += away * rate
+    scale[SMOOTHED] += (value - scale[SMOOTHED]) * max(rate, 1.0 / SMOOTHED_OVER)
     spread = _running(scale[SPREAD], value - scale[MEAN], scale[SEEN])
     scale[BIGGEST_SPREAD] = max(scale[BIGGEST_SPREAD], spread)
     scale[SPREAD] = _floored(spread, scale[BIGGEST_SPREAD])

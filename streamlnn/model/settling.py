@@ -26,6 +26,9 @@ from streamlnn.model.state import ARRIVAL, PUSHED
 SCORES = 5
 SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(SCORES)
 
+WILD = 8.0
+"""A change counts as no larger than so many times the usual one over its horizon."""
+
 
 @inlined
 def _correct_group(weights, x, gain, sizes, change, repeats):
@@ -42,7 +45,7 @@ def _learn(s, slot, t, h, y):
     base, size = s.waiting_base[slot, t, 0], s.waiting_base[slot, t, 1]
     scores, repeats = s.scores[t, h], s.stride[h]
     usual = scores[CHANGE]
-    limit = min(8.0 * max(1.0, usual), 1e6)
+    limit = min(WILD * max(1.0, usual), 1e6)
     change = min(max((y - base) / size, -limit), limit)
     rate = max(1.0 / (scores[SCORED] + 1.0), 0.001)
     scores[CHANGE] = np.sqrt(usual * usual + rate * (change * change - usual * usual))
@@ -50,7 +53,7 @@ def _learn(s, slot, t, h, y):
     _correct_group(s.weights[t, h], x, gain, s.joint_sizes, change, repeats)
     x, gain = s.waiting_own[slot, t], s.waiting_own_gain[slot, t]
     _correct_group(s.own_weights[t, h], x, gain, s.own_sizes, change, repeats)
-    return limit
+    return usual
 
 
 @inlined
@@ -71,8 +74,8 @@ def _settle_target(s, slot, t, h, y):
     issued = s.waiting_experts[slot, t, h]
     bands = s.waiting_bands[slot, t, h]
     size = max(s.waiting_base[slot, t, 1], step_scale(s.scales[s.targets[t]]))
-    limit = _learn(s, slot, t, h, y)
-    judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, limit)
+    usual = _learn(s, slot, t, h, y)
+    judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, usual)
     score = min(abs(y - issued[0]) / size, 1e6)
     count = s.scores[t, h, SCORED]
     log_q, means, losses = s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h]

@@ -119,6 +119,9 @@ class State(NamedTuple):
     season_values: NDArray[Any]  # (K, T)
     season_spacing: NDArray[Any]  # (1,)
     season_search: NDArray[Any]  # (T, 5) what is known of seasons that were not given; (0, 5)
+    # what is usual: of each season, of the day and of the week
+    profiles: NDArray[Any]  # (T, S + 2, parts)
+    profile_manner: NDArray[Any]  # (S + 2, MANNER)
 
 
 class HandleType(types.StructRef):

@@ -22,6 +22,7 @@ from streamlnn.model.features import make_features, make_own_features, take_valu
 from streamlnn.model.intervals import band
 from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
+from streamlnn.model.profiles import learn_profiles
 from streamlnn.model.readout import copy, fill
 from streamlnn.model.scaling import FRESH, LEARNED, RESETTLED, SEEN, SETTLING, step_scale
 from streamlnn.model.seasons import remember
@@ -57,10 +58,10 @@ WARM_AFTER = 32
 
 
 @exact
-def _forecast_one(s, at, slot, t, h, weights):
+def _forecast_one(s, slot, t, h, weights):
     field = s.targets[t]
     issued = s.waiting_experts[slot, t, h]
-    ask_experts(s, at, t, h, issued[1 + MIXTURES :])
+    ask_experts(s, t, h, issued[1 + MIXTURES :])
     mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, weights)
     bands = s.waiting_bands[slot, t, h]
     band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
@@ -88,7 +89,7 @@ def _issue(s, at):
         s.waiting_base[slot, t, 0] = s.history[field, 0] if seen else np.nan
         s.waiting_base[slot, t, 1] = step_scale(s.scales[field])
         for h in range(s.horizons.size):
-            _forecast_one(s, at, slot, t, h, weights)
+            _forecast_one(s, slot, t, h, weights)
     s.counts[PUSHED] += 1
 
 
@@ -166,8 +167,9 @@ def _observe(s, time, values):
     _watch_all(s, time)
     _grade(s)
     remember(s, at)
-    make_features(s, time, at, steps)
-    make_own_features(s, time, at, steps)
+    learn_profiles(s, time, at)
+    make_features(s, time, steps)
+    make_own_features(s, time, steps)
     _issue(s, at)
     s.counts[PENDING] = 1
 
