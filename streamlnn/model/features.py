@@ -18,6 +18,7 @@ import numpy as np
 from streamlnn.model.calendar import CALENDAR, tell_calendar
 from streamlnn.model.clock import CADENCE
 from streamlnn.model.compiled import exact
+from streamlnn.model.jumps import HELD, is_wide, settle_jump, watch_jump
 from streamlnn.model.modes import MODES, turn
 from streamlnn.model.plasticity import adapt
 from streamlnn.model.profiles import CLOCKED, usual_values
@@ -98,16 +99,27 @@ def _filled(s, field, steps):
 
 
 @exact
+def _is_taken(s, field, value, steps):
+    """Say whether an observed value is heard, or held because it is likely to be a glitch."""
+    scale, history = s.scales[field], s.history[field]
+    if settle_jump(scale, history, value):
+        return True
+    return watch_jump(scale, value, history[0], _filled(s, field, steps)) != HELD
+
+
+@exact
 def take_value(s, field, value, steps):
     scale, history = s.scales[field], s.history[field]
     seen = abs(value) <= LARGEST
+    s.observed[field] = value if seen else np.nan
     if scale[SEEN] == 0.0:
         fill(history, value if seen else 0.0)
-    now = value if seen else _filled(s, field, steps)
-    if seen:
+    taken = seen and _is_taken(s, field, value, steps)
+    now = value if taken else _filled(s, field, steps)
+    if taken and not is_wide(scale):
         update_scale(scale, value, history[0])
         settle_level(scale)
-    scale[FRESH] = 1.0 if seen else 0.0
+    scale[FRESH] = 1.0 if taken else 0.0
     for k in range(LAGS - 1, 0, -1):
         history[k] = history[k - 1]
     history[0] = now

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from streamlnn.model.clock import CADENCE, PACE
 from streamlnn.model.compiled import exact
 from streamlnn.model.readout import fill
-from streamlnn.model.scaling import FRESH, SPREAD
+from streamlnn.model.scaling import SPREAD
 
 RATE = 0.1
 MOST_PARTS, MOST_DAY_PARTS = 336, 96
@@ -136,8 +136,8 @@ def _move(profile, part, share, y, farthest):
 
 @exact
 def _learn(s, t, i, manner, here, rate):
-    scale, y = s.scales[s.targets[t]], s.history[s.targets[t], 0]
-    if scale[FRESH] == 0.0:
+    scale, y = s.scales[s.targets[t]], s.observed[s.targets[t]]
+    if np.isnan(y):
         return
     low, high, share = _place(manner, here)
     _move(s.profiles[t, i], low, rate * (1.0 - share), y, FARTHEST * scale[SPREAD])

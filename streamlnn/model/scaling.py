@@ -39,7 +39,7 @@ LARGEST = 1e300
 """A greater magnitude counts as missing: differences of two such values would overflow."""
 
 # State.scales, per field
-SCALES = 14
+SCALES = 21
 (
     MEAN,
     SPREAD,
@@ -55,6 +55,13 @@ SCALES = 14
     SETTLED_SPREAD,
     RESETTLED,
     SMOOTHED,
+    USUAL_CHANGE,
+    JUMPS,
+    JUMP,
+    JUMP_FROM,
+    JUMP_TO,
+    CAME_BACK,
+    STAYED,
 ) = range(SCALES)
 
 SMOOTHED_OVER = 20.0
@@ -71,6 +78,7 @@ def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
     return {
         "scales": np.zeros((fields, SCALES)),
         "history": np.zeros((fields, LAGS)),
+        "observed": np.full(fields, np.nan),
         "before": np.full(targets, np.nan),
     }
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlnn.model.compiled import exact
-from streamlnn.model.scaling import FRESH
 from streamlnn.model.season_search import initial_search
 from streamlnn.model.settings import Settings
 from streamlnn.model.state import SEASON_PUSHED
@@ -44,7 +43,5 @@ def remember(s, at):
         return
     s.season_at[n % size] = at
     for t in range(s.targets.size):
-        field = s.targets[t]
-        fresh = s.scales[field, FRESH] > 0.0
-        s.season_values[n % size, t] = s.history[field, 0] if fresh else np.nan
+        s.season_values[n % size, t] = s.observed[s.targets[t]]
     s.counts[SEASON_PUSHED] = n + 1

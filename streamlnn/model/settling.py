@@ -19,7 +19,8 @@ from streamlnn.model.experts import relax_all
 from streamlnn.model.intervals import track
 from streamlnn.model.mixture import judge
 from streamlnn.model.readout import REFRESH_EVERY, correct
-from streamlnn.model.scaling import FRESH, step_scale
+from streamlnn.model.jumps import HELD
+from streamlnn.model.scaling import JUMP, step_scale
 from streamlnn.model.state import ARRIVAL, PUSHED
 
 # State.scores, per target and horizon
@@ -74,8 +75,9 @@ def _settle_target(s, slot, t, h, y):
     issued = s.waiting_experts[slot, t, h]
     bands = s.waiting_bands[slot, t, h]
     size = max(s.waiting_base[slot, t, 1], step_scale(s.scales[s.targets[t]]))
-    usual = _learn(s, slot, t, h, y)
-    judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, usual)
+    if s.scales[s.targets[t], JUMP] != HELD:
+        usual = _learn(s, slot, t, h, y)
+        judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, usual)
     score = min(abs(y - issued[0]) / size, 1e6)
     count = s.scores[t, h, SCORED]
     log_q, means, losses = s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h]
@@ -96,8 +98,7 @@ def _relax(s, seq, h):
 @exact
 def _arrived(s, t, due, now, bridged):
     """Target t at coordinate `due`, between the newest record and the one before it."""
-    field = s.targets[t]
-    y = s.history[field, 0] if s.scales[field, FRESH] > 0.0 else np.nan
+    y = s.observed[s.targets[t]]
     if not s.by_time[0] or now - due <= 1e-3 * s.clock[CADENCE]:
         return y
     if not bridged:

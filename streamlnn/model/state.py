@@ -76,6 +76,7 @@ class State(NamedTuple):
     gaps: NDArray[Any]  # (32,) the latest elapsed times
     scales: NDArray[Any]  # (F, SCALES)
     history: NDArray[Any]  # (F, LAGS) newest first, missing values filled in
+    observed: NDArray[Any]  # (F,) the newest values as they came, NaN where missing
     before: NDArray[Any]  # (T,) the record before the newest, NaN where missing
     x: NDArray[Any]  # f (units,) reservoir
     ip_gain: NDArray[Any]  # f (units,) intrinsic plasticity

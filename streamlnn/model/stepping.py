@@ -152,8 +152,7 @@ def _take_values(s, values, steps):
     if resettled and s.counts[SEQ] < 2 * SETTLING:
         begin_anew(s)
     for t in range(s.targets.size):
-        field = s.targets[t]
-        s.condition[Y, t] = s.history[field, 0] if s.scales[field, FRESH] > 0.0 else np.nan
+        s.condition[Y, t] = s.observed[s.targets[t]]
 
 
 @exact
