@@ -39,7 +39,7 @@ LARGEST = 1e300
 """A greater magnitude counts as missing: differences of two such values would overflow."""
 
 # State.scales, per field
-SCALES = 21
+SCALES = 22
 (
     MEAN,
     SPREAD,
@@ -62,9 +62,14 @@ SCALES = 21
     JUMP_TO,
     CAME_BACK,
     STAYED,
+    REPEATED,
 ) = range(SCALES)
 
 SMOOTHED_OVER = 20.0
+
+STANDS_STILL, SAME = 100.0, 1e-9
+"""A value that has come so often in a row, to so small a part of the spread, teaches no scale: the
+sensor may be stuck, and wakes to what it was."""
 
 # scale[RESETTLED]: what the newest value did to the settled level
 KEPT, LEARNED, MOVED = range(3)
@@ -109,6 +114,10 @@ def _floored(size, biggest):
 def update_scale(scale, value, last):
     """Let the running location and scales of one field see an observed value."""
     first = scale[SEEN] == 0.0
+    same = abs(value - last) <= SAME * scale[SPREAD] and not first
+    scale[REPEATED] = scale[REPEATED] + 1.0 if same else 0.0
+    if scale[REPEATED] > STANDS_STILL:
+        return
     scale[SEEN] += 1.0
     scale[MEAN] = value if first else scale[MEAN]
     scale[SMOOTHED] = value if first else scale[SMOOTHED]
