@@ -21,7 +21,7 @@ from streamlnn.model.compiled import exact
 from streamlnn.model.jumps import HELD, is_wide, settle_jump, watch_jump
 from streamlnn.model.modes import MODES, turn
 from streamlnn.model.plasticity import adapt
-from streamlnn.model.profiles import CLOCKED, usual_values
+from streamlnn.model.profiles import CLOCKED, move_profiles, usual_values
 from streamlnn.model.readout import copy, drop_tiny, fill
 from streamlnn.model.reservoir import hear, lag_units, leak, open_gate
 from streamlnn.model.scaling import (
@@ -102,7 +102,10 @@ def _filled(s, field, steps):
 def _is_taken(s, field, value, steps):
     """Say whether an observed value is heard, or held because it is likely to be a glitch."""
     scale, history = s.scales[field], s.history[field]
-    if settle_jump(scale, history, value):
+    came_back, moved = settle_jump(scale, history, value)
+    if moved != 0.0:
+        move_profiles(s, field, moved)
+    if came_back:
         return True
     return watch_jump(scale, value, history[0], _filled(s, field, steps)) != HELD
 

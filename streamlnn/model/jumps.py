@@ -81,9 +81,13 @@ def is_wide(scale):
 
 @exact
 def settle_jump(scale, history, value):
-    """Learn from the next value what became of the newest jump; return whether it came back."""
+    """Learn from the next value what became of the newest jump.
+
+    Return whether it came back, and how far the level has moved with it.
+    """
     if scale[JUMP] == NO_JUMP:
-        return False
+        return False, 0.0
+    far = 0.0
     stayed = abs(value - scale[JUMP_TO]) < abs(value - scale[JUMP_FROM])
     scale[STAYED] = REMEMBERED * scale[STAYED] + (1.0 if stayed else 0.0)
     scale[CAME_BACK] = REMEMBERED * scale[CAME_BACK] + (0.0 if stayed else 1.0)
@@ -95,4 +99,4 @@ def settle_jump(scale, history, value):
             scale[SETTLED_MEAN] += far
             scale[SMOOTHED] += far
     scale[JUMP] = NO_JUMP
-    return not stayed
+    return not stayed, far

@@ -161,6 +161,16 @@ def learn_profiles(s, time, at):
 
 
 @exact
+def move_profiles(s, field, far):
+    """Let the profiles of a field move with its level."""
+    for t in range(s.targets.size):
+        if s.targets[t] == field:
+            for i in range(s.profile_manner.shape[0]):
+                for part in range(MOST_PARTS):
+                    s.profiles[t, i, part] += far
+
+
+@exact
 def _read(profile, manner, here):
     low, high, share = _place(manner, here)
     if share < 1e-3:
