@@ -7,8 +7,8 @@ single record makes clear is clear after three. Where errors follow one another 
 forecasts of several steps ahead overlap, only the share that is new counts.
 
 An anomaly starts when one error alone brings evidence of more than 9.2 (1 in 10,000) or a run more
-than 13, *and* that is more by 1, which an error larger by a fifth is, than a slowly fading maximum
-of the evidence before: what keeps happening stops being news. It is told again each time the
+than 13, *and* that is more by 1 and by 15 %, which an error larger by a fifth is, than a slowly
+fading maximum of the evidence before: what keeps happening stops being news. It is told again each time the
 evidence has doubled, three times at most; it is critical from 24 on (1 in 10 billion). It ends
 when errors have been usual for 8 records, or after 128: a change of level becomes the new normal.
 64 records of rest follow, as they do after a gap: the forecasts have to find their way first.
@@ -61,6 +61,9 @@ ALLOWANCE = 2.0
 """Evidence that one more error of a run must bring to count."""
 
 NEWER = 1.0
+MORE = 0.15
+"""Evidence must exceed the maximum before by so much, or by that share of it."""
+
 MOST_LEARNED = 3.0
 """How much one anomaly may raise the maximum by: a large spike does not hide the next."""
 
@@ -145,7 +148,8 @@ def follow_anomaly(m, surprise, seq, time, quiet):
         _go_on(m, surprise, seq)
         return
     enough = surprise > ALONE or m[EVIDENCE] > TOGETHER
-    if enough and m[EVIDENCE] > m[PEAK] + NEWER and m[REST] == 0.0 and not quiet:
+    news = m[EVIDENCE] > m[PEAK] + max(NEWER, MORE * m[PEAK])
+    if enough and news and m[REST] == 0.0 and not quiet:
         _start(m, seq, time)
     m[PEAK] = max(m[PEAK], min(m[EVIDENCE], m[PEAK] + MOST_LEARNED))
 

@@ -24,7 +24,7 @@ from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.profiles import learn_profiles
 from streamlnn.model.readout import copy, fill
-from streamlnn.model.scaling import FRESH, LEARNED, RESETTLED, SEEN, SETTLING, step_scale
+from streamlnn.model.scaling import FRESH, HIGH, LEARNED, LOW, RESETTLED, SEEN, SETTLING, step_scale
 from streamlnn.model.seasons import remember
 from streamlnn.model.settling import COVERAGE, ERROR, NAIVE_ERROR, SCORED, settle
 from streamlnn.model.state import (
@@ -70,6 +70,9 @@ def _forecast_one(s, slot, t, h, weights):
         shorter = s.waiting_bands[slot, t, h - 1, 0]
         bands[0] = max(bands[0], shorter * np.sqrt(s.horizons[h] / s.horizons[h - 1]))
     half = bands[0] * step_scale(s.scales[field])
+    seen = s.scales[field, HIGH] - s.scales[field, LOW]
+    if s.scores[t, h, SCORED] >= WARM_AFTER and seen > 0.0:
+        half = min(half, seen)  # trackers overshoot where labels come hundreds of records late
     if s.scales[field, SEEN] == 0.0:
         issued[0] = np.nan
     s.forecast[YHAT, h, t] = issued[0]

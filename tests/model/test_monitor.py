@@ -198,11 +198,11 @@ def test_a_slow_drift_is_told_though_no_error_grows(slope: float, word: str) -> 
 
 
 def test_other_dynamics_are_drift() -> None:
-    """The same variance, another rhythm: an oscillation of 30 records becomes one of 8."""
+    """The same variance, another rhythm: an oscillation of 30 records becomes one of 5."""
     random = np.random.default_rng(4)
     y = np.zeros(6000)
     for n in range(2, y.size):
-        period = 30 if n < 3000 else 8
+        period = 30 if n < 3000 else 5
         y[n] = 1.8 * np.cos(2 * np.pi / period) * y[n - 1] - 0.81 * y[n - 2]
         y[n] += random.standard_normal()
     starts = [k for k, event in told(y) if event.phase == "start"]
