@@ -107,6 +107,10 @@ class StreamMap:
         told = [self._attempt(table, found, tree, message) for table, found in matches]
         return [one for one in told if one is not None]
 
+    def follows(self, owner: str) -> bool:
+        """Tell whether a table takes what feeds a stream: the topic `owner`, empty for files."""
+        return any(table.follows(owner) for table in self._tables)
+
     def time_of(self, message: Message) -> int | None:
         """Return the time that the message tells, nanoseconds UTC, or None."""
         try:
@@ -173,6 +177,10 @@ class _Table:
             return {}
         found = self._pattern.fullmatch(origin)
         return found.groupdict() if found else None
+
+    def follows(self, owner: str) -> bool:
+        by_topic = self._pattern is not None
+        return by_topic == bool(owner) and self.match(owner) is not None
 
     def agrees(self, layout: Layout) -> bool:
         """Tell whether a layout of an earlier run has its time where the table has it now."""
