@@ -11,6 +11,8 @@ import click
 
 from streamlnn.daemon.config import Config, load
 from streamlnn.daemon.connector import Connector
+from streamlnn.daemon.footprint import as_text as cost_text
+from streamlnn.daemon.footprint import footprint
 from streamlnn.daemon.sample import as_text, read_sample
 from streamlnn.errors import ConfigError, NotConnected
 from streamlnn.pipeline.contract import Context, EndOfSource
@@ -60,7 +62,9 @@ def _report(config: Config) -> dict[str, Any]:
         "data_dir": str(config.daemon.data_dir),
         "http": config.http.listen or None,
         "sources": [_source(source, config) for source in config.sources],
-        "streams": [_stream(stream) for stream in config.streams],
+        "streams": [
+            _stream(stream) | {"cost": footprint(stream, config)} for stream in config.streams
+        ],
         "sinks": [_sink(sink) for sink in config.sinks],
     }
 
@@ -154,4 +158,5 @@ def _stream_text(stream: dict[str, Any]) -> list[str]:
     return [
         f"stream    {stream['id']} from {origin}",
         f"          forecasts {targets}, {ahead}{unit} ahead",
+        *(f"          {line}" for line in cost_text(stream["cost"])),
     ]
