@@ -32,8 +32,8 @@ class Silence:
     >>> silence = Silence()
     >>> for minute in range(30):
     ...     silence.hear(60 * minute * NANOSECONDS, cadence=60.0)
-    >>> silence.usual, silence.limit(60.0, records=30), silence.limit(0.01, records=30, every=0.01)
-    (60.0, 600.0, 5.0)
+    >>> round(silence.usual), silence.limit(60.0, records=30), silence.limit(60.0, records=1)
+    (60, 600.0, None)
     """
 
     def __init__(self) -> None:
