@@ -73,9 +73,11 @@ class Silence:
     ) -> float | None:
         """Return after how many seconds of silence the stream is stale; None while none knows.
 
-        `every` is the cadence where it is given: it holds whatever was heard. A learned one has
-        to be known from some records first.
+        `every` is the cadence where it is given: it holds from the first record on, whatever was
+        heard since. A learned one has to be known from some records first.
         """
+        if records == 0:
+            return None
         if every is not None:
             return max(LEAST_SECS, STALE_AFTER * every)
         if not cadence or records <= FEW_GAPS:

@@ -16,13 +16,14 @@ from hypothesis import strategies as some
 
 from connectors.codecs import JsonCodec
 from streamlnn.errors import NotConnected
-from streamlnn.model.records import NANOSECONDS
+from streamlnn.model.records import NANOSECONDS, Record
 from streamlnn.pipeline import announce, outbox, stale
 from streamlnn.pipeline.contract import Message, Output
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.live import LiveStream, begin
 from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.messages import schema
+from streamlnn.pipeline.moving import reset_stream
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.outbox import Outbox
 from streamlnn.pipeline.plan import ModelSettings
@@ -463,6 +464,18 @@ def test_forecasts_state_and_other_events_know_nothing_of_it(tmp_path: Path) -> 
     assert said[0] == said[1]
 
 
+def test_a_stream_that_was_reset_is_waited_for_without_a_word(tmp_path: Path) -> None:
+    """It has said nothing since it began anew: nobody knows whether it ever will."""
+    play, (first, second) = pieces(
+        lambda play: play.regularly(20, 1.0), lambda play: play.quiet(60)
+    )
+    run(play, tmp_path, source=Acts(play.items, 0, first), every="1s")
+    journal = Journal(tmp_path)
+    reset_stream(journal, journal.streams()["pump"])
+    journal.close()
+    assert phases(run(play, tmp_path, source=Acts(play.items, first, second), every="1s")) == []
+
+
 # ------------------------------------------------------------------------------- what it costs
 
 
@@ -483,6 +496,7 @@ def many(count: int) -> tuple[StaleWatch, dict[str, LiveStream], Journal]:
     with journal.transaction():
         reading = streams.read(play.items[0])[0]
         live = pipeline._intake._live(reading)
+    live.step(1, Record("pump", reading.time, reading.values))
     lives = {f"s{n}": live for n in range(count)}
     watch = StaleWatch(journal, ["scripted"])
     for name in lives:
@@ -540,5 +554,7 @@ def test_a_stream_that_learned_nothing_yet_knows_no_limit() -> None:
     with journal.transaction():
         live = pipeline._intake._live(streams.read(play.items[0])[0])
     assert (live.stale_after, live.usual_silence) == (None, 0.0)
+    assert Silence().limit(None, records=0, every=1.0) is None
+    assert Silence().limit(None, records=1, every=1.0) == 10.0
     assert begin(live.row, "i").stale is False
     journal.close()
