@@ -94,6 +94,7 @@ class ReplaySource:
     """
 
     Settings: ClassVar[type[BaseModel]] = ReplaySettings
+    finite = True
 
     def __init__(self, settings: ReplaySettings, context: Context) -> None:
         self.id = settings.id

@@ -31,7 +31,7 @@ ENDPOINTS = {
     "/healthz": "200 while the pipeline's loop turns",
     "/readyz": "200 once the state is restored and every source is connected",
     "/metrics": "Prometheus metrics",
-    "/api/v1/streams": "the streams and the newest forecast's time and status of each",
+    "/api/v1/streams": "the streams: the newest forecast's time and status of each, who is stale",
 }
 
 
@@ -81,8 +81,11 @@ class _Views:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     def streams(self, request: Request) -> Response:  # noqa: ARG002
-        forecasts = self._status.snapshot().forecasts
-        listed = [_summary(stream, forecasts[stream]) for stream in sorted(forecasts)]
+        now = self._status.snapshot()
+        listed = [
+            _summary(stream, now.forecasts[stream]) | {"stale": stream in now.stale}
+            for stream in sorted(now.forecasts)
+        ]
         return _json({"v": 1, "streams": listed})
 
     def stream(self, request: Request) -> Response:
@@ -94,7 +97,8 @@ class _Views:
         own = [event for event in events if event["stream"] == stream]
         why = self._status.explanation(stream)
         newest = msgspec.json.decode(snapshot.forecasts[stream])
-        return _json(newest | {"events": own, "explanation": why})
+        stale = stream in snapshot.stale
+        return _json(newest | {"stale": stale, "events": own, "explanation": why})
 
     def index(self, request: Request) -> Response:  # noqa: ARG002
         streams = sorted(self._status.snapshot().forecasts)

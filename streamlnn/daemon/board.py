@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -16,22 +18,39 @@ from streamlnn.pipeline.messages import (
 )
 
 COLUMNS = ("stream", "value", "in", "forecast", "band", "coverage", "skill", "status")
+WIDE = 100
+"""Columns of a terminal from which on nothing is left out."""
+
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _STYLES = {"warming": "dim", "ok": "green", "drifting": "yellow"}
 
 
-def table(forecasts: Iterable[ForecastMessage]) -> Table:
-    """Return a table with one line per stream, target and horizon.
+def screen(
+    forecasts: Iterable[ForecastMessage], events: Sequence[EventMessage], width: int, height: int
+) -> Group:
+    """Return the table and, below it, as many of the latest events as the terminal has room for."""
+    shown = table(forecasts, width)
+    room = max(0, height - shown.row_count - 2)  # its heads, and the line of the cursor
+    lines = [event_line(event) for event in events[len(events) - min(room, len(events)) :]]
+    return Group(shown, *(Text(line, no_wrap=True, overflow="ellipsis") for line in lines))
+
+
+def table(forecasts: Iterable[ForecastMessage], width: int = WIDE) -> Table:
+    """Return a table with one line per stream, target and horizon; it fits into 80 columns.
 
     `coverage` is the recent share of values inside the band, `skill` is 1 - MAE / MAE of
-    persistence.
+    persistence. Where the terminal is narrow, the coverage and a second word of status are left
+    out.
     """
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    narrow = width < WIDE
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, not narrow))
     for column in COLUMNS:
-        shown.add_column(column, justify="left" if column in ("stream", "status") else "right")
+        if not (narrow and column == "coverage"):
+            side: Literal["left", "right"] = "left" if column in ("stream", "status") else "right"
+            shown.add_column(column, justify=side, no_wrap=True)
     for forecast in forecasts:
         for name, target in forecast.targets.items():
-            for row in _rows(forecast, name, target):
+            for row in _rows(forecast, name, target, narrow):
                 shown.add_row(*row)
         shown.add_section()
     return shown
@@ -76,20 +95,23 @@ def number(value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def _rows(forecast: ForecastMessage, name: str, target: TargetForecast) -> Iterator[list[Text]]:
+def _rows(
+    forecast: ForecastMessage, name: str, target: TargetForecast, narrow: bool
+) -> Iterator[list[Text]]:
     left = [Text(_label(forecast, name)), Text(number(target.y))]
-    right = _badge(forecast, target)
+    right = _badge(forecast, target, narrow)
     for item in target.forecast:
-        yield [*left, *map(Text, _cells(forecast, item)), right]
+        yield [*left, *map(Text, _cells(forecast, item, narrow)), right]
         left, right = [Text(), Text()], Text()
 
 
-def _cells(forecast: ForecastMessage, item: HorizonForecast) -> list[str]:
+def _cells(forecast: ForecastMessage, item: HorizonForecast, narrow: bool) -> list[str]:
+    coverage = "-" if item.coverage is None else f"{item.coverage:.0%}"
     return [
         ahead(item.h, forecast.clock),
         number(item.yhat),
         _band(item),
-        "-" if item.coverage is None else f"{item.coverage:.0%}",
+        *([] if narrow else [coverage]),
         "-" if item.skill is None else f"{item.skill:+.2f}",
     ]
 
@@ -107,6 +129,7 @@ def _state(forecast: ForecastMessage, target: TargetForecast) -> str:
     return f"{forecast.status}, ANOMALY" if target.anomaly.active else forecast.status
 
 
-def _badge(forecast: ForecastMessage, target: TargetForecast) -> Text:
-    style = "bold red" if target.anomaly.active else _STYLES[forecast.status]
-    return Text(_state(forecast, target), style=style)
+def _badge(forecast: ForecastMessage, target: TargetForecast, narrow: bool) -> Text:
+    if target.anomaly.active:
+        return Text("ANOMALY" if narrow else _state(forecast, target), style="bold red")
+    return Text(forecast.status, style=_STYLES[forecast.status])

@@ -11,7 +11,10 @@ import click
 
 from streamlnn.daemon.config import Config, load
 from streamlnn.daemon.connector import Connector
+from streamlnn.daemon.footprint import as_text as cost_text
+from streamlnn.daemon.footprint import footprint
 from streamlnn.daemon.sample import as_text, read_sample
+from streamlnn.daemon.surroundings import look_around
 from streamlnn.errors import ConfigError, NotConnected
 from streamlnn.pipeline.contract import Context, EndOfSource
 from streamlnn.pipeline.settings import StreamSettings
@@ -31,27 +34,31 @@ def check(
 ) -> int:
     """Print what a configuration would do, or all that is wrong with it; return the exit code.
 
-    With `sample`, also what its payload would be read as, as if it had come on `topic`; with
-    `connect`, whether every source can be connected (69 if one cannot). Nothing is acknowledged,
-    stored or published. Raises `ConfigError` unless `json`, and `InputUnavailable` for a sample
-    that cannot be read.
+    With `sample`, also what its payload would be read as, as if it had come on `topic` (69 if no
+    table reads it); with `connect`, whether every source can be connected (69 if one cannot).
+    Nothing is acknowledged, stored or published. Raises `ConfigError` unless `json`, and
+    `InputUnavailable` for a sample that cannot be read.
     """
     try:
         config = load(config_path)
+        doubts = look_around(config)
     except ConfigError as error:
         if not json:
             raise
         click.echo(jsonlib.dumps({"ok": False, "problems": error.problems}, indent=2))
         return WRONG
-    report = _report(config)
+    report = _report(config) | {"doubts": doubts}
     if sample is not None:
         report["sample"] = read_sample(config, sample, topic)
     if connect:
         report["connections"] = {source.id: _try(source, config) for source in config.sources}
     failed = any(state != "connected" for state in report.get("connections", {}).values())
-    report["ok"] = not failed
+    unread = sample is not None and all("problem" in entry for entry in report["sample"])
+    report["ok"] = not (failed or unread)
     click.echo(jsonlib.dumps(report, indent=2) if json else _text(config_path, report))
-    return UNAVAILABLE if failed else SOUND
+    if unread:
+        click.echo(f"{sample}: no [[stream]] table reads anything from it", err=True)
+    return SOUND if report["ok"] else UNAVAILABLE
 
 
 def _report(config: Config) -> dict[str, Any]:
@@ -60,7 +67,9 @@ def _report(config: Config) -> dict[str, Any]:
         "data_dir": str(config.daemon.data_dir),
         "http": config.http.listen or None,
         "sources": [_source(source, config) for source in config.sources],
-        "streams": [_stream(stream) for stream in config.streams],
+        "streams": [
+            _stream(stream) | {"cost": footprint(stream, config)} for stream in config.streams
+        ],
         "sinks": [_sink(sink) for sink in config.sinks],
     }
 
@@ -139,6 +148,7 @@ def _text(path: Path, report: dict[str, Any]) -> str:
         lines += _stream_text(stream)
     for sink in report["sinks"]:
         lines.append(f"sink      {sink['id']}: {sink['kind']} {sink['where']}".rstrip())
+    lines += [f"warning   {doubt}" for doubt in report["doubts"]]
     for entry in report.get("sample", ()):
         lines += [f"sample    {line}" for line in as_text(entry)]
     for source, state in report.get("connections", {}).items():
@@ -154,4 +164,5 @@ def _stream_text(stream: dict[str, Any]) -> list[str]:
     return [
         f"stream    {stream['id']} from {origin}",
         f"          forecasts {targets}, {ahead}{unit} ahead",
+        *(f"          {line}" for line in cost_text(stream["cost"])),
     ]

@@ -31,6 +31,9 @@ _for_option = click.option(
 )
 _moment = options.read_by(options.moment)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_events_option = click.option(
+    "--events", type=FILE, metavar="FILE", help="Write all events to FILE, as JSON lines."
+)
 _format_option = click.option(
     "--format",
     "form",
@@ -158,6 +161,7 @@ def check(
     metavar="FILE",
     help="Fail at the first difference from these forecasts.",
 )
+@_events_option
 @_format_option
 @verbosity
 def replay(
@@ -172,6 +176,7 @@ def replay(
     publish: bool,
     output: Path | None,
     expect: Path | None,
+    events: Path | None,
     form: str,
 ) -> int:
     """Run a recording through the same code as live samples."""
@@ -197,6 +202,7 @@ def replay(
         publish=publish,
         output=output,
         expect=expect,
+        events=events,
         format=form,
     )
 
@@ -233,9 +239,7 @@ def replay(
     metavar="N",
     help="Score no target before this one.",
 )
-@click.option(
-    "--events", type=FILE, metavar="FILE", help="Write all events to FILE, as JSON lines."
-)
+@_events_option
 @click.option(
     "--plot",
     metavar="FILE",

@@ -34,24 +34,30 @@ class Written:
 class Lines:
     """A sink that writes each forecast as a line of JSON, to a file or to stdout.
 
-    With `expect` every line is also compared with the same line of that file. A context manager:
-    files are open for as long as it lasts.
+    With `expect` every line is also compared with the same line of that file. The events go to the
+    file `events`, if any, and have no part in digest and comparison. A context manager: files are
+    open for as long as it lasts.
     """
 
     Settings: ClassVar[type[BaseModel]] = Settings
     id = "lines"
 
-    def __init__(self, output: Path | None, expect: Path | None) -> None:
+    def __init__(
+        self, output: Path | None, expect: Path | None, events: Path | None = None
+    ) -> None:
         self.written = Written()
-        self._output, self._expect = output, expect
+        self._output, self._expect, self._events = output, expect, events
         self._files = ExitStack()
         self._out: IO[bytes]
+        self._told: IO[bytes] | None = None
         self._expected: Iterator[bytes] | None = None
         self._confirmed = 0
 
     def __enter__(self) -> Self:
         if self._expect:
             self._expected = iter(self._files.enter_context(_open(self._expect, "rb")))
+        if self._events:
+            self._told = self._files.enter_context(_open(self._events, "wb"))
         self._out = (
             self._files.enter_context(_open(self._output, "wb"))
             if self._output
@@ -67,11 +73,13 @@ class Lines:
         self._confirmed = 0
 
     def write(self, outputs: Sequence[Output]) -> None:
-        """Write the forecasts among `outputs`."""
+        """Write the forecasts among `outputs`, and the events where they are wanted."""
         for output in outputs:
             self._confirmed += output.lsn is not None
             if output.kind == "forecast":
                 self._line(output.payload)
+            elif output.kind == "event" and self._told is not None:
+                self._told.write(output.payload + b"\n")
 
     def flush(self, timeout: float) -> int:  # noqa: ARG002 - the contract's shape
         """Return how many have been written."""

@@ -21,9 +21,8 @@ from statistics import fmean
 from types import FrameType
 
 import click
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from streamlnn.daemon import board
 from streamlnn.daemon.broker import embedded_broker
@@ -176,9 +175,9 @@ def _show(watcher: Watcher, ticks: Iterator[float]) -> None:
 def _show_table(watcher: Watcher, ticks: Iterator[float], console: Console) -> None:
     with Live(console=console, auto_refresh=False) as live:
         for _ in ticks:
-            events = [board.event_line(event) for event in list(watcher.events)]
-            lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in events]
-            live.update(Group(board.table(watcher.newest()), *lines), refresh=True)
+            width, height = console.size
+            events = list(watcher.events)
+            live.update(board.screen(watcher.newest(), events, width, height), refresh=True)
 
 
 def _show_lines(watcher: Watcher, ticks: Iterator[float]) -> None:

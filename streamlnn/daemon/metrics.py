@@ -28,7 +28,8 @@ HELP = {
     "heartbeat_timestamp_seconds": "When the pipeline's loop last turned, seconds since 1970.",
     "restored": "1 once the saved state is restored.",
     "source_ready": "1 while the source is connected.",
-    "streams": "Streams with at least one forecast since the start.",
+    "streams": "Streams with a forecast.",
+    "streams_stale": "Streams that have fallen silent.",
     "info": "The version that is running.",
 }
 
@@ -62,6 +63,7 @@ def _own_gauges(snapshot: Snapshot) -> dict[Series, float]:
         ("info", (("version", version("streamlnn")),)): 1,
         ("restored", ()): float(snapshot.recovered),
         ("streams", ()): len(snapshot.forecasts),
+        ("streams_stale", ()): len(snapshot.stale),
     }
     for name, (state, _) in snapshot.sources.items():
         gauges["source_ready", (("source", name),)] = float(state == "ready")

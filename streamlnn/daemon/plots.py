@@ -39,11 +39,12 @@ _DATA, _NAIVE = "#000000", "#777777"
 _MARKS = {
     "anomaly": ("#D55E00", "v", 0.95),
     "drift": ("#CC79A7", "D", 0.95),
+    "stuck": ("#56B4E9", "s", 0.87),
     "crossing": ("#E69F00", "^", 0.05),
     "gap": ("#777777", "|", 0.05),
     "clock": ("#000000", "x", 0.05),
 }
-_LASTING = ("anomaly", "drift")
+_LASTING = ("anomaly", "drift", "stuck")
 
 
 class Album:
@@ -172,6 +173,7 @@ class Picture:
     def _mark(self, axes: Axes) -> None:
         """Mark the events where they began, each kind by its own sign, and how long they lasted."""
         limits, across = axes.get_xlim(), axes.get_xaxis_transform()
+        self._make_room(axes)
         for kind, (colour, sign, height) in _MARKS.items():
             spans = [self._span(one) for one in self._found if one.type == kind]
             for span in spans if kind in _LASTING else ():
@@ -180,6 +182,13 @@ class Picture:
                 x, y = [first for first, _ in spans], [height] * len(spans)
                 axes.plot(x, y, sign, color=colour, markersize=4, transform=across, label=kind)
         axes.set_xlim(*limits)
+
+    def _make_room(self, axes: Axes) -> None:
+        """Let no curve run where the marks are: above it, below it, or both."""
+        heights = [_MARKS[one.type][2] for one in self._found if one.type in _MARKS]
+        low, high = axes.get_ylim()
+        above, below = any(h > 0.5 for h in heights), any(h < 0.5 for h in heights)
+        axes.set_ylim(low - 0.12 * below * (high - low), high + 0.2 * above * (high - low))
 
     def _span(self, one: Episode) -> tuple[Any, Any]:
         last = len(self._x) - 1

@@ -38,14 +38,16 @@ def replay(
     publish: bool = False,
     output: Path | None = None,
     expect: Path | None = None,
+    events: Path | None = None,
     format: str = "auto",  # noqa: A002 - the option's name
 ) -> int:
     """Forecast every record of a recording; return the exit code.
 
-    Forecasts go to `output` or stdout as JSON lines. `speed` None is as fast as it goes, 1 the
-    recording's own pace. `into` keeps the learned state in a data directory, for `run` to start
-    warm; `expect` compares with an earlier run's forecasts; `start` and `until`, both included,
-    are nanoseconds UTC; `publish` adds the sinks of `config`. Raises `InputUnavailable`.
+    Forecasts go to `output` or stdout as JSON lines, events to the file `events`. `speed` None is
+    as fast as it goes, 1 the recording's own pace. `into` keeps the learned state in a data
+    directory, for `run` to start warm; `expect` compares with an earlier run's forecasts; `start`
+    and `until`, both included, are nanoseconds UTC; `publish` adds the sinks of `config`. Raises
+    `InputUnavailable`.
     """
     source = open_recording(
         file,
@@ -57,7 +59,7 @@ def replay(
         form=format,
         retained=_retained(config),
     )
-    with Lines(output, expect) as lines, Progress(source) as observer:
+    with Lines(output, expect, events) as lines, Progress(source) as observer:
         pipeline = _pipeline(config, source, lines, into, publish, observer)
         stepping.warm()
         with stopping(pipeline, None):

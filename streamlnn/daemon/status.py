@@ -33,7 +33,8 @@ class Snapshot:
 
     `sources` maps a source's id to its state and a detail for humans; `counters` and `gauges` map
     (name, labels) to numbers; `forecasts` holds the newest forecast's JSON per stream, `events`
-    the last 100 events' JSON, oldest first; `heartbeat` is nanoseconds UTC or None.
+    the last 100 events' JSON, oldest first; `stale` are the streams that have fallen silent;
+    `heartbeat` is nanoseconds UTC or None.
     """
 
     heartbeat: int | None
@@ -43,6 +44,7 @@ class Snapshot:
     gauges: Mapping[Series, float]
     forecasts: Mapping[str, bytes]
     events: tuple[bytes, ...]
+    stale: frozenset[str]
 
 
 class Status(Observer):
@@ -68,6 +70,7 @@ class Status(Observer):
         self._forecasts: dict[str, bytes] = {}
         self._explain: dict[str, Callable[[], dict[str, Any]]] = {}
         self._events: deque[bytes] = deque(maxlen=KEPT_EVENTS)
+        self._stale: set[str] = set()
 
     def beat(self, now_ns: int) -> None:
         """Tell that the loop has turned, at `now_ns` (nanoseconds UTC)."""
@@ -113,6 +116,11 @@ class Status(Observer):
         with self._lock:
             self._forecasts[stream] = payload
 
+    def stale(self, stream: str, is_stale: bool) -> None:
+        """Tell that nothing comes from `stream` any more, or that it speaks again."""
+        with self._lock:
+            (self._stale.add if is_stale else self._stale.discard)(stream)
+
     def event(self, payload: bytes) -> None:
         """Keep `payload`, JSON, among the last 100 events."""
         with self._lock:
@@ -153,6 +161,7 @@ class Status(Observer):
                 gauges=_flat(self._gauges),
                 forecasts=dict(self._forecasts),
                 events=tuple(self._events),
+                stale=frozenset(self._stale),
             )
 
 

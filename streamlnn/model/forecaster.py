@@ -286,7 +286,15 @@ class Forecaster:
         return rows
 
     def _time(self, time: float | None) -> float:
-        when = np.nan if time is None else float(time)
+        try:
+            # numpy would turn nanoseconds since 1970 into as many seconds.
+            if isinstance(time, np.datetime64):
+                raise TypeError
+            when = np.nan if time is None else float(time)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"time is {time!r:.80}; pass seconds as a float: for a datetime, time.timestamp()"
+            ) from None
         if self._settings.by_time and not math.isfinite(when):
             raise ValueError("horizons are durations: every record needs a time, in seconds")
         return when

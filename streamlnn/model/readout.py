@@ -247,9 +247,10 @@ def relax(weights, unit, gain):
 
 def unit_factor(features: int, dtype: DTypeLike) -> Array:
     """Return the identity as the U of so many features: (features^2 / 2 or somewhat more,)."""
-    U = np.zeros(column_start(features), dtype)
+    start = column_start.py_func  # compiling it would take longer than all calls
+    U = np.zeros(start(features), dtype)
     for j in range(features):
-        U[column_start(j) + j] = 1
+        U[start(j) + j] = 1
     return U
 
 

@@ -32,6 +32,10 @@ class Announcer:
         self._steps += 1
         self._changed[live.row.name] = live
 
+    def changed(self, live: LiveStream) -> None:
+        """Note that a stream stands otherwise than was said, without a new forecast."""
+        self._changed[live.row.name] = live
+
     def due(self, ready: bool, now: float) -> list[Output]:
         """Return what is to be said now; `now` is seconds of a monotonic clock."""
         outputs = self._on_ready(ready)
@@ -59,10 +63,13 @@ class Announcer:
     def _states(self) -> list[Output]:
         outputs = []
         for name, live in self._changed.items():
-            assert live.last is not None
+            if live.last is None:
+                continue
             forecast, time = live.last
             self._statuses[name] = forecast.status
-            outputs.append(Output("state", live.speaker.state(forecast, time), name))
+            outputs.append(
+                Output("state", live.speaker.state(forecast, time, stale=live.stale), name)
+            )
         self._changed = {}
         return outputs
 

@@ -97,8 +97,10 @@ class Output:
     """One thing for the sinks: `payload` is JSON, ready to send.
 
     Forecasts and events are durable: they carry the log number `lsn` of the record that caused
-    them and are written again after a crash until a sink confirms them. The other kinds have no
-    `lsn`; they tell how things are now, and the newest one replaces those before it.
+    them and are written again after a crash until a sink confirms them. So are events that no
+    record caused (`stale`): their `lsn` is that of the newest record before them, and `notice` is
+    the number under which the journal keeps them. The other kinds have no `lsn`; they tell how
+    things are now, and the newest one replaces those before it.
     """
 
     kind: Literal["forecast", "event", "state", "streams", "info", "health", "status"]
@@ -106,6 +108,7 @@ class Output:
     stream: str = ""
     lsn: int | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
+    notice: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,11 @@ class Source(Protocol):
     Settings: ClassVar[type[BaseModel]]
     id: str
     format: str
-    """The name of the codec that reads its payloads, but for a message that has `columns`: CSV."""
+    """The name of the codec that reads its payloads, but for a message that has `columns`: CSV.
+
+    A source may also have `finite = True`: what it reads is a recording, which is there as a whole.
+    Its streams never count as silent.
+    """
 
     def connect(self, position: str | None) -> None:
         """Open the other side, going on after `position` (None: from the start, as configured).

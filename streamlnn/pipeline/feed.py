@@ -37,6 +37,11 @@ class Feed:
         """True while the source is connected and subscribed, and after its end."""
         return self.ended or (self.link.up and self.source.ready)
 
+    @property
+    def live(self) -> bool:
+        """True where silence means that nothing was said: connected, not ended, no recording."""
+        return self.ready and not self.ended and not getattr(self.source, "finite", False)
+
     def read(self, timeout: float) -> Batch | None:
         """Return what has come, connecting first where that is needed and not too early."""
         return self._attempt(lambda: self.source.read(timeout))

@@ -65,6 +65,11 @@ CREATE TABLE IF NOT EXISTS outbox (
     stream TEXT NOT NULL, payload BLOB NOT NULL, identity TEXT NOT NULL,
     PRIMARY KEY (sink, lsn, nth)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (
+    id INTEGER PRIMARY KEY, sink TEXT NOT NULL, kind TEXT NOT NULL, stream TEXT NOT NULL,
+    payload BLOB NOT NULL, identity TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS stale (stream INTEGER PRIMARY KEY, event BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, origin TEXT NOT NULL, received INTEGER,
     reason TEXT NOT NULL, payload BLOB NOT NULL
@@ -288,6 +293,39 @@ class Journal:
         )
         for kind, payload, stream, lsn, identity in self._db.execute(query, (sink,)):
             yield Output(kind, payload, stream, lsn, json.loads(identity))
+
+    # What no record caused
+
+    def keep_notice(self, sink: str, output: Output) -> int:
+        """Keep an output that no record caused until `sink` confirms it; return its number."""
+        return self._insert(
+            "INSERT INTO notices (sink, kind, stream, payload, identity) VALUES (?, ?, ?, ?, ?)",
+            (sink, output.kind, output.stream, output.payload, json.dumps(dict(output.identity))),
+        )
+
+    def notices(self, sink: str) -> list[Output]:
+        """Return what is kept for a sink, in order, under the log number of the newest record."""
+        query = "SELECT kind, payload, stream, identity, id FROM notices WHERE sink = ? ORDER BY id"
+        return [
+            Output(kind, payload, stream, self.last_lsn, json.loads(identity), number)
+            for kind, payload, stream, identity, number in self._db.execute(query, (sink,))
+        ]
+
+    def drop_notices(self, numbers: Iterable[int]) -> None:
+        """Forget what has been confirmed."""
+        self._db.executemany("DELETE FROM notices WHERE id = ?", [(one,) for one in numbers])
+
+    def save_stale(self, row: StreamRow, event: bytes | None) -> None:
+        """Note the event that called a stream stale; None: it is no longer."""
+        if event is None:
+            self._db.execute("DELETE FROM stale WHERE stream = ?", (row.id,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO stale VALUES (?, ?)", (row.id, event))
+
+    def stale(self) -> dict[str, bytes]:
+        """Return the streams that are stale, by name, and the events that said so."""
+        query = "SELECT name, event FROM stale JOIN streams ON streams.id = stale.stream"
+        return dict(self._db.execute(query).fetchall())
 
     # Retention
 

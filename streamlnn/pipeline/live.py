@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streamlnn.errors import StateError
 from streamlnn.model import arrays
 from streamlnn.model.forecaster import Forecaster
+from streamlnn.model.newest import newest
 from streamlnn.model.records import NANOSECONDS, Forecast, Record
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal, StreamRow
 from streamlnn.pipeline.limits import LimitWatch
 from streamlnn.pipeline.messages import Speaker
 from streamlnn.pipeline.plan import Plan
+from streamlnn.pipeline.silence import Silence
 
 UNITS = {"time": "s", "samples": "samples"}
 log = logging.getLogger("streamlnn.live")
@@ -26,16 +28,19 @@ class LiveStream:
 
     `lsn` is the log number of the last record stepped; `fresh` counts the records stepped since
     the last snapshot: the work that a crash would cost. `agreed` says that the configuration of
-    this run has been asked about this stream.
+    this run has been asked about this stream; `stale` that it has fallen silent, and that this has
+    been told.
     """
 
     row: StreamRow
     forecaster: Forecaster
     speaker: Speaker
     watch: LimitWatch
+    silence: Silence
     lsn: int
     fresh: int = 0
     agreed: bool = False
+    stale: bool = False
     last: tuple[Forecast, int | None] | None = None
 
     def step(self, lsn: int, record: Record) -> list[Output]:
@@ -43,6 +48,7 @@ class LiveStream:
         seconds = None if record.time is None else record.time / NANOSECONDS
         forecast = self.forecaster.step(seconds, record.values)
         self.lsn, self.fresh, self.last = lsn, self.fresh + 1, (forecast, record.time)
+        self.silence.hear(record.received, self.forecaster.cadence)
         events = [*forecast.events, *self.watch.step(forecast, self.row.plan.limits)]
         identity = self.speaker.identity(forecast.seq)
         name, words = self.row.name, self.speaker
@@ -81,10 +87,27 @@ class LiveStream:
             reservoir["tau_secs"] = [tau * usual for tau in reservoir["tau"]]
         return {"targets": targets, "seasons": list(model.seasons), "reservoir": reservoir}
 
+    @property
+    def stale_after(self) -> float | None:
+        """Seconds of silence after which the stream is stale; None while its cadence is unknown."""
+        model, every = self.forecaster, self.row.plan.every
+        return self.silence.limit(model.cadence, records=model.seq, every=every)
+
+    @property
+    def usual_silence(self) -> float:
+        """Seconds from one record to the next, as given or learned; 0 while nothing is known."""
+        return self.row.plan.every or max(self.forecaster.cadence or 0.0, self.silence.usual)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is saved of a stream beside the arrays of its model."""
+        model = self.forecaster
+        own = {"crossings": self.watch.state, "silence": self.silence.state}
+        return {"settings": model.settings, **own}
+
     def snapshot(self, journal: Journal) -> None:
         """Write the state down; the caller holds the transaction."""
-        meta = {"settings": self.forecaster.settings, "crossings": self.watch.state}
-        state = arrays.pack(meta, self.forecaster.state())
+        state = arrays.pack(self.meta, self.forecaster.state())
         journal.save_snapshot(self.row, self.lsn, state)
         self.fresh = 0
 
@@ -106,6 +129,8 @@ def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
         else:
             live = _live(row, forecaster, instance, lsn)
             live.watch.state = meta["crossings"]
+            live.silence.state = meta.get("silence", live.silence.state)
+            live.last = (newest(kept), row.clock.last) if forecaster.seq else None
             return live
     return begin(row, instance)
 
@@ -113,7 +138,7 @@ def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
 def _live(row: StreamRow, forecaster: Forecaster, instance: str, lsn: int) -> LiveStream:
     words = row.plan.speaker(instance, row.name, row.epoch)
     watch = LimitWatch(words.targets, words.horizons, words.level, UNITS[words.clock])
-    return LiveStream(row, forecaster, words, watch, lsn)
+    return LiveStream(row, forecaster, words, watch, Silence(), lsn)
 
 
 def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> LiveStream:
@@ -127,10 +152,10 @@ def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> Live
         row.plan, row.epoch = plan, row.epoch + 1
         journal.drop_snapshots(row)
         log.warning("stream %r: its settings changed, it begins to learn anew", row.name)
-        return begin(row, instance)
+        return replace(begin(row, instance), silence=live.silence, stale=live.stale)
     row.plan = plan
     kept = Forecaster.from_state(plan.forecaster().settings, live.forecaster.state())
-    adopted = _live(row, kept, instance, live.lsn)
+    adopted = replace(_live(row, kept, instance, live.lsn), silence=live.silence, stale=live.stale)
     adopted.watch.state = live.watch.state
     adopted.snapshot(journal)
     return adopted

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.announce import Announcer
-from streamlnn.pipeline.contract import Batch, Sink, Source
+from streamlnn.pipeline.contract import Batch, Output, Sink, Source
 from streamlnn.pipeline.feed import Feed
 from streamlnn.pipeline.intake import Accepted, Intake
 from streamlnn.pipeline.journal import Journal
@@ -24,6 +25,7 @@ from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.outbox import Outbox
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.recovery import recover, refill
+from streamlnn.pipeline.stale import StaleWatch
 from streamlnn.pipeline.streams import StreamMap
 
 REDO_LIMIT = 30_000
@@ -43,6 +45,14 @@ class Retention:
     snapshot_every_secs: float = 3600.0
     keep_secs: float = 86400.0
     max_bytes: int = 2_000_000_000
+
+
+class Notice(NamedTuple):
+    """What no record caused: the event of a stream, and a copy for each sink as it is kept."""
+
+    live: LiveStream
+    output: Output
+    copies: list[Output]
 
 
 class _Stopped(Exception):  # noqa: N818 - told to, no failure
@@ -84,6 +94,7 @@ class Pipeline:
         self._carriers = [Feed(source, journal.position, observer) for source in carriers]
         self._outboxes = [Outbox(sink, self._watermark(sink)) for sink in sinks]
         self._announcer = Announcer(instance)
+        self._stale = StaleWatch(journal, self._streams)
         self._snapshots_due: list[str] = []
         self._snapshots_at = time.monotonic()
         self._fresh = 0
@@ -108,6 +119,7 @@ class Pipeline:
         self._deliver(timeout=0.0)
         if not any(took):
             self._wait()
+        self._watch_silence()
         self._announce()
         self._snapshot_some()
 
@@ -159,6 +171,7 @@ class Pipeline:
             for message in batch.messages:
                 accepted += self._intake.admit(name, self._streams[name], message)
             self._intake.settle()
+            speaking = self._end_silences(name, accepted)
             self._journal.save_position(name, batch.position)
             self._save_watermarks()
         feed.source.ack(batch.position)
@@ -166,6 +179,7 @@ class Pipeline:
         self._observer.count("records_total", len(accepted), source=name)
         for item in accepted:
             self._step(item)
+        self._tell(speaking)
 
     def _step(self, item: Accepted) -> None:
         forecast, *events = outputs = item.live.step(item.lsn, item.record)
@@ -179,6 +193,46 @@ class Pipeline:
         for event in events:
             self._observer.count("events_total", type=event.identity["type"])
             self._observer.event(event.payload)
+
+    # Silence
+
+    def _watch_silence(self) -> None:
+        now = self._clock()
+        self._stale.listen(now, [feed.source.id for feed in self._open_feeds() if feed.live])
+        fallen = self._stale.fallen(self._intake.lives)
+        if fallen:
+            with self._journal.transaction():
+                notices = [self._notice(live, self._stale.start(live, now)) for live in fallen]
+            self._tell(notices)
+
+    def _end_silences(self, source: str, accepted: list[Accepted]) -> list[Notice]:
+        for item in accepted:
+            self._stale.expect(item.live.row.name, source)
+        return [
+            self._notice(
+                item.live, self._stale.end(item.live, item.record.received or self._clock())
+            )
+            for item in accepted
+            if item.live.stale
+        ]
+
+    def _notice(self, live: LiveStream, output: Output) -> Notice:
+        """Keep for every sink what no record caused; the caller holds the transaction."""
+        keep, lsn = self._journal.keep_notice, self._journal.last_lsn
+        return Notice(
+            live,
+            output,
+            [replace(output, lsn=lsn, notice=keep(box.sink.id, output)) for box in self._outboxes],
+        )
+
+    def _tell(self, notices: list[Notice]) -> None:
+        for live, output, copies in notices:
+            for outbox, copy in zip(self._outboxes, copies, strict=True):
+                outbox.add([copy])
+            self._announcer.changed(live)
+            self._observer.stale(live.row.name, live.stale)
+            self._observer.count("events_total", type="stale")
+            self._observer.event(output.payload)
 
     # Write
 
@@ -199,7 +253,8 @@ class Pipeline:
         for outbox in self._outboxes:
             if outbox.unsaved:
                 self._journal.save_watermark(outbox.sink.id, outbox.watermark)
-                outbox.unsaved = False
+                self._journal.drop_notices(outbox.told)
+                outbox.unsaved, outbox.told = False, []
 
     def _announce(self) -> None:
         ready = all(feed.ready for feed in self._feeds)
@@ -265,13 +320,28 @@ class Pipeline:
             streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}
         for outbox in self._outboxes:
             refill(outbox, self._journal.kept_outputs(outbox.sink.id), redone)
+            outbox.add(self._journal.notices(outbox.sink.id))
+        with self._journal.transaction():
+            self._stale.restore(lives, self._source_of)
         for live in lives.values():
-            if live.last is not None:
-                self._observer.stream(live.row.name, live.explanation)
-                self._observer.forecast(live.row.name, live.speaker.forecast(*live.last))
+            if self._source_of(live.row.owner) is not None:
+                self._show(live)
         if sum(live.fresh for live in lives.values()) > RECOVERED_LIMIT:
             self._snapshot_all()
         self._observer.recovered()
+
+    def _source_of(self, owner: str) -> str | None:
+        found = (name for name, streams in self._streams.items() if streams.follows(owner))
+        return next(found, None)
+
+    def _show(self, live: LiveStream) -> None:
+        """Let those who look see how a stream stood when the last run ended."""
+        if live.last is None:
+            return
+        self._announcer.changed(live)
+        self._observer.stream(live.row.name, live.explanation)
+        self._observer.forecast(live.row.name, live.speaker.forecast(*live.last))
+        self._observer.stale(live.row.name, live.stale)
 
     def _finish(self) -> None:
         """Stop reading, let the sinks confirm what they can, write everything down."""

@@ -165,8 +165,8 @@ class Speaker:
             )
         )
 
-    def state(self, forecast: Forecast, time: int | None) -> bytes:
-        """Return how the stream stands, in short."""
+    def state(self, forecast: Forecast, time: int | None, *, stale: bool = False) -> bytes:
+        """Return how the stream stands, in short; `stale`: nothing comes any more."""
         yhat = forecast.yhat.reshape(len(self.horizons), len(self.targets)).T.tolist()
         targets = {
             name: {
@@ -178,6 +178,7 @@ class Speaker:
         }
         stamp = None if time is None else rfc3339(time)
         state = {"v": 1, "stream": self.stream, "time": stamp, "status": forecast.status}
+        state["stale"] = stale
         return _encode({**state, "h": list(self.horizons), "targets": targets})
 
     def identity(self, seq: int) -> dict[str, str]:

@@ -24,6 +24,8 @@ from streamlnn.pipeline.plan import Plan
 
 _SNAPSHOT = ("settings", "crossings")
 """What a snapshot says beside the arrays; the rest of an export stands in the stream's row."""
+_LATER = ("silence",)
+"""What exports of earlier versions do not say."""
 
 
 def current(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
@@ -46,8 +48,7 @@ def export_stream(live: LiveStream, journal: Journal) -> bytes:
         "epoch": row.epoch,
         "clock": msgspec.to_builtins(row.clock),
         "records": [_plain(record) for record in journal.newest(row) if record.time is not None],
-        "settings": live.forecaster.settings,
-        "crossings": live.watch.state,
+        **live.meta,
     }
     return arrays.pack(meta, live.forecaster.state())
 
@@ -77,7 +78,8 @@ def import_stream(journal: Journal, data: bytes) -> StreamRow:
         row.since_lsn = journal.last_lsn
         journal.save_stream(row)
         journal.drop_snapshots(row)
-        snapshot = arrays.pack({key: meta[key] for key in _SNAPSHOT}, kept)
+        own = {key: meta[key] for key in (*_SNAPSHOT, *_LATER) if key in meta}
+        snapshot = arrays.pack(own, kept)
         journal.save_snapshot(row, journal.last_lsn, snapshot)
     return row
 

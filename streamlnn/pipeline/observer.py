@@ -33,5 +33,8 @@ class Observer:
     def forecast(self, stream: str, payload: bytes) -> None:
         """Note a stream's newest forecast."""
 
+    def stale(self, stream: str, is_stale: bool) -> None:
+        """Note that a stream has fallen silent, or speaks again."""
+
     def event(self, payload: bytes) -> None:
         """Note an event."""

@@ -21,6 +21,7 @@ class Outbox:
 
     `watermark` is the highest log number up to which everything has been confirmed, `unsaved`
     while the journal does not know it, `delivered` counts the outputs confirmed in this run.
+    `told` are the numbers of the notices confirmed since the journal was told.
     """
 
     def __init__(self, sink: Sink, watermark: int) -> None:
@@ -28,6 +29,7 @@ class Outbox:
         self.watermark = watermark
         self.delivered = 0
         self.unsaved = True
+        self.told: list[int] = []
         self.link = Link(f"sink {sink.id!r}", self._connect)
         self._waiting: deque[Output] = deque()
         self._written = 0
@@ -39,7 +41,7 @@ class Outbox:
         for output in outputs:
             if output.lsn is None:
                 self._latest[output.kind, output.stream] = output
-            elif output.lsn > self.watermark:
+            elif output.notice is not None or output.lsn > self.watermark:
                 self._waiting.append(output)
 
     def push(self, timeout: float) -> None:
@@ -55,7 +57,9 @@ class Outbox:
     def unconfirmed(self, passed: Mapping[str, int]) -> list[Output]:
         """Return what is still on its way of some streams, each up to a log number."""
         return [
-            output for output in self._waiting if (output.lsn or 0) <= passed.get(output.stream, 0)
+            output
+            for output in self._waiting
+            if output.notice is None and (output.lsn or 0) <= passed.get(output.stream, 0)
         ]
 
     @property
@@ -83,6 +87,9 @@ class Outbox:
             assert output.lsn is not None
             self._written -= 1
             self.delivered += 1
+            if output.notice is not None:
+                self.told.append(output.notice)
             if not self._waiting or self._waiting[0].lsn != output.lsn:
-                self.watermark, self.unsaved = output.lsn, True
+                # One kept from an earlier run comes late, behind higher numbers.
+                self.watermark, self.unsaved = max(self.watermark, output.lsn), True
         self._flushed = flushed

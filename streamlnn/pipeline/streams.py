@@ -78,6 +78,7 @@ class StreamMap:
     ) -> None:
         self.layouts: dict[str, Layout] = {}
         self._codec = codec
+        self._files: dict[str, list[str]] = {}
         self._tables = [_Table(settings, usual_times) for settings in tables]
 
     def read(self, message: Message) -> list[Reading]:
@@ -106,6 +107,10 @@ class StreamMap:
         tree = self._codec.decode(message)
         told = [self._attempt(table, found, tree, message) for table, found in matches]
         return [one for one in told if one is not None]
+
+    def follows(self, owner: str) -> bool:
+        """Tell whether a table takes what feeds a stream: the topic `owner`, empty for files."""
+        return any(table.follows(owner) for table in self._tables)
 
     def time_of(self, message: Message) -> int | None:
         """Return the time that the message tells, nanoseconds UTC, or None."""
@@ -141,7 +146,22 @@ class StreamMap:
         )
         # Not before here: a message that cannot be read decides nothing for those after it.
         self.layouts[stream] = layout
+        if table.by_stem:
+            self._meet_twins(stream, message.origin)
         return reading
+
+    def _meet_twins(self, stream: str, path: str) -> None:
+        known = self._files.setdefault(stream, [])
+        if path in known:
+            return
+        known.append(path)
+        if len(known) == 2:
+            log.warning(
+                "stream %r is fed by two files, %s and %s, as if they were one sensor; if they are "
+                'two, tell them apart: id = "{path}", or a column\'s name in braces',
+                stream,
+                *known,
+            )
 
     def _layout(self, table: _Table, stream: str, tree: Tree, message: Message) -> Layout:
         known = self.layouts.get(stream)
@@ -158,6 +178,7 @@ class _Table:
         self._usual_times = usual_times and settings.time is None
         self._pattern = _topic_pattern(settings.topic) if settings.topic else None
         self._template = settings.id or ("{topic}" if settings.topic else "{stem}")
+        self.by_stem = not settings.topic and "stem" in VARIABLE.findall(self._template)
         self._parse: Parser = (
             parser(settings.time.format, settings.time.zone) if settings.time else parser("auto")
         )
@@ -173,6 +194,10 @@ class _Table:
             return {}
         found = self._pattern.fullmatch(origin)
         return found.groupdict() if found else None
+
+    def follows(self, owner: str) -> bool:
+        by_topic = self._pattern is not None
+        return by_topic == bool(owner) and self.match(owner) is not None
 
     def agrees(self, layout: Layout) -> bool:
         """Tell whether a layout of an earlier run has its time where the table has it now."""

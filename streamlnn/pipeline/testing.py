@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal
@@ -81,10 +81,11 @@ class ScriptedSettings(Settings):
 class ScriptedSource:
     """Gives the items of a script, one a read, and then ends.
 
-    An item is a `Message`, a `Batch` (its messages are taken, not its position), `ABORT` or
-    `DROP`. Positions count the items, so one object can be connected again and again, as after a
-    restart; an `ABORT` or `DROP` happens once in its life. `acks` holds every position
-    acknowledged, `connects` every position connected with.
+    An item is a `Message`, a `Batch` (its messages are taken, not its position), `ABORT`, `DROP`,
+    or a function: it is called, and nothing comes in that read (let it move a clock). Positions
+    count the items, so one object can be connected again and again, as after a restart; an
+    `ABORT` or `DROP` happens once in its life. `acks` holds every position acknowledged,
+    `connects` every position connected with.
 
     >>> source = ScriptedSource([Message("t", b"1", None), ABORT])
     >>> source.connect(None)
@@ -96,7 +97,7 @@ class ScriptedSource:
 
     def __init__(
         self,
-        items: Sequence[Message | Batch | _Mark],
+        items: Sequence[Message | Batch | _Mark | Callable[[], object]],
         *,
         id: str = "scripted",  # noqa: A002 - the contract's name
         format: str = "json",  # noqa: A002 - the contract's name
@@ -116,7 +117,7 @@ class ScriptedSource:
         self._at = int(position) if position else 0
         self._connected = True
 
-    def read(self, timeout: float) -> Batch:  # noqa: ARG002 - a script never waits
+    def read(self, timeout: float) -> Batch | None:  # noqa: ARG002 - a script never waits
         """Return the next item; raise `Abort`, `NotConnected` or `EndOfSource` in its place."""
         if not self._connected:
             raise NotConnected(f"{self.id} is not connected")
@@ -127,6 +128,9 @@ class ScriptedSource:
                 return replace(item, position=str(self._at))
             if isinstance(item, Message):
                 return Batch([item], str(self._at))
+            if not isinstance(item, _Mark):
+                item()
+                return None
             self._happen(item)
         raise EndOfSource(f"{self.id} has come to the end of its script")
 

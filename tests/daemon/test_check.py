@@ -70,8 +70,10 @@ def sample(folder: Path, content: str | bytes, *words: object, name: str = "s") 
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     result = check(folder, "--json", "--sample", path, *words)
-    assert result.exit_code == 0
     entries: list[Any] = json.loads(result.stdout)["sample"]
+    is_read = any("problem" not in entry for entry in entries)
+    assert result.exit_code == (0 if is_read else 69)
+    assert json.loads(result.stdout)["ok"] is is_read
     return entries
 
 
@@ -93,8 +95,14 @@ source    plant: mqtt mqtt://localhost
 source    logs: tail /var/log/sensors/*.csv
 stream    {{site}}/{{device}} from plant: sensors/{{site}}/{{device}}/telemetry
           forecasts temperature, 10s, 1m ahead
+          memory 501 KB to 4.5 MB a stream, 2 fields
+          writes a day: snapshots up to 279 MB; journal unknown without every
+            (29 KB a commit, 300 B for each more record in it)
 stream    {{stem}} from logs
           forecasts flow, 1, 12, 48 samples ahead
+          memory 381 KB a stream, 1 field
+          writes a day: snapshots up to 24 MB; journal unknown without every
+            (29 KB a commit, 300 B for each more record in it)
 sink      mqtt: mqtt via plant
 """
     )
@@ -224,10 +232,96 @@ def test_samples_are_shown_to_people_too(folder: Path):
     assert lines[5].startswith("sample    {stem}: nothing is read: no time at 'datetime'")
 
 
+def test_a_sample_that_no_table_reads_fails_and_says_so(folder: Path):
+    (folder / "s").write_text("hello")
+    result = check(folder, "--sample", folder / "s")
+    assert result.exit_code == 69
+    assert result.stderr == f"{folder}/s: no [[stream]] table reads anything from it\n"
+    assert result.stdout.count("nothing is read:") == 2
+
+
 def test_a_sample_that_is_not_there_exits_with_69(folder: Path):
     result = check(folder, "--sample", folder / "zzz")
     assert result.exit_code == 69
     assert "zzz cannot be read: No such file or directory; name another file" in result.stderr
+
+
+# Whether this machine has what it needs
+
+
+SECRETS = PLANT.replace("[[stream]]", 'username = "u"\npassword_file = "{secret}"\n[[stream]]')
+
+
+def with_secret(folder: Path, secret: Path, data_dir: Path) -> None:
+    text = SECRETS.format(url="mqtt://localhost", secret=secret)
+    (folder / "f.toml").write_text(text.replace("/var/lib/streamlnn", str(data_dir)))
+
+
+def test_a_secret_and_a_data_directory_that_can_be_used_are_no_news(folder: Path):
+    (folder / "secret").write_text("s3cret\n")
+    with_secret(folder, folder / "secret", folder / "new" / "data")
+    result = check(folder)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "warning" not in result.stdout
+    assert not (folder / "new").exists(), "nothing is made"
+    assert "s3cret" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory; create it, or correct the path"),
+        (" \n", "is empty; write the secret into it"),
+    ],
+)
+def test_a_secret_that_is_not_there_is_an_error_with_its_line(
+    folder: Path, content: str | None, problem: str
+):
+    secret = folder / "secret"
+    if content is not None:
+        secret.write_text(content)
+    with_secret(folder, secret, folder)
+    result = check(folder)
+    assert result.exit_code == 78
+    assert result.stderr == f"{folder}/f.toml:9: source.password_file: {secret} {problem}\n"
+    told = json.loads(check(folder, "--json").stdout)
+    assert (told["ok"], len(told["problems"])) == (False, 1)
+
+
+@pytest.mark.parametrize("below", ["", "/data"])
+def test_a_file_in_the_place_of_the_data_directory_is_an_error(folder: Path, below: str):
+    (folder / "secret").write_text("s")
+    with_secret(folder, folder / "secret", Path(f"{folder}/secret{below}"))
+    result = check(folder)
+    assert result.exit_code == 78
+    assert f"{folder}/secret is no folder; give another data_dir" in result.stderr
+    assert "f.toml:3: daemon.data_dir" in result.stderr
+
+
+def test_what_this_user_may_not_use_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """The daemon may be another user. Root may do everything, so the system's answer is played."""
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    (folder / "secret").write_text("s")
+    with_secret(folder, folder / "secret", folder / "data")
+    read, may = Path.read_bytes, os.access
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: refuse(path) if path.name == "secret" else read(path)
+    )
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **more: path != folder and may(path, mode, **more)
+    )
+    result = check(folder)
+    assert result.exit_code == 0
+    assert [line for line in result.stdout.splitlines() if line.startswith("warning")] == [
+        f"warning   data_dir: {folder}/data cannot be made by this user; let the daemon's user "
+        "write there, or give another data_dir",
+        f"warning   password_file: {folder}/secret cannot be read by this user; let the daemon's "
+        "user read it",
+    ]
+    assert len(json.loads(check(folder, "--json").stdout)["doubts"]) == 2
 
 
 # Whether it connects

@@ -28,6 +28,7 @@ from streamlnn.daemon.demo_clients import MOST_UNCONFIRMED, Feeder
 from streamlnn.daemon.feed import TICK_SECS, WATER_TOPIC, feed, water
 from streamlnn.pipeline.messages import (
     AnomalyState,
+    EventMessage,
     ForecastMessage,
     HorizonForecast,
     TargetForecast,
@@ -140,6 +141,34 @@ def test_the_table_shows_every_horizon_and_takes_ids_as_they_are() -> None:
     assert head == "stream value in forecast band coverage skill status"
     assert first == "plant/[red]tank 71.2 1 h 71.34 [70.9, 71.8] 90% +0.31 ok"
     assert second == "1 d - [-, -] - -"
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (80, 18)])
+def test_the_screen_of_the_demo_fits_into_the_terminal(width: int, height: int) -> None:
+    """Five streams of three horizons each, at their widest, and more events than there is room."""
+    target = TargetForecast(
+        -1234.5,
+        "",
+        [HorizonForecast(21600.0, None, -100.5, -123.4, -98.76, 0.913, -0.16)] * 3,
+        AnomalyState(0.999, 1, True),
+    )
+    streams = [message(stream=f"plant/sensor{n}", targets={"value": target}) for n in range(4)]
+    streams.append(message(stream="waterworks/main", status="drifting", targets={"flow": target}))
+    event = EventMessage(
+        1, "i", "demo", "plant/valve", "value", "stuck", "start", "2026-11-28T05:36:04.418Z",
+        *[None] * 10, text="The value has been exactly 29.92 for 61 records: is the sensor stuck?",
+    )  # fmt: skip
+    console = Console(width=width, height=height, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(board.screen(streams, [event] * 20, width, height))
+    lines = captured.get().splitlines()
+    assert len(lines) <= height - 1
+    assert len(lines) >= min(height - 1, 16)
+    assert all(len(line) <= width for line in lines)
+    table = lines[:16]
+    assert "…" not in "".join(table), "nothing is cut"
+    assert table[13].startswith("waterworks/main flow ")
+    assert ["plant/valve" in line for line in lines[16:]] == [True] * (len(lines) - 16)
 
 
 def test_a_line_shows_value_band_status_and_anomaly() -> None:

@@ -128,8 +128,21 @@ def test_streams_are_listed_with_the_address_of_each(server: Server, status: Sta
             "status": "ok",
             "epoch": 0,
             "seq": 9,
+            "stale": False,
         }
     ]
+
+
+def test_a_silent_stream_is_marked_and_counted_until_it_speaks(
+    server: Server, status: Status
+) -> None:
+    status.forecast(PUMP, forecast(PUMP))
+    path = "/api/v1/streams/" + quote(PUMP, safe="")
+    for is_stale in (True, False):
+        status.stale(PUMP, is_stale)
+        assert get_json(server, path)[1]["stale"] is is_stale
+        assert get_json(server, "/api/v1/streams")[1]["streams"][0]["stale"] is is_stale
+        assert f"streamlnn_streams_stale {float(is_stale)}" in get(server, "/metrics")[1]
 
 
 @pytest.mark.parametrize("stream", [PUMP, "plain", "a/b/c", "100%2F", "/lead", "tail/", "Ä?#&+"])

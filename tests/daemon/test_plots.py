@@ -168,3 +168,33 @@ def test_no_picture_leaves_a_trace_in_a_program_that_draws_with_pyplot() -> None
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, timeout=60)
     assert done.stdout.split()[0] == b"False", done.stderr.decode()
+
+
+def test_a_stuck_sensor_is_marked_where_it_began_and_for_as_long_as_it_lasted() -> None:
+    values = wave(700)
+    values[450:550] = 0.5
+    one = played(values)
+    whole = plots.Picture(one, 0, episodes([one])).figure.axes[0]
+    lines, labels = whole.get_legend_handles_labels()
+    assert "stuck" in labels
+    [mark] = [line for line, label in zip(lines, labels, strict=True) if label == "stuck"]
+    assert list(mark.get_xdata()) == [450]
+    colours = pytest.importorskip("matplotlib.colors")
+    spans = [
+        (round(patch.get_x()), round(patch.get_x() + patch.get_width()))
+        for patch in whole.patches
+        if colours.same_color(patch.get_facecolor()[:3], mark.get_color())
+    ]
+    assert spans == [(450, 550)]
+    assert "stuck" in {text.get_text() for text in whole.get_legend().get_texts()}
+
+
+def test_no_curve_runs_where_the_marks_are() -> None:
+    one = played(wave())
+    found = episodes([one])
+    assert "anomaly" in {episode.type for episode in found}
+    for axes in plots.Picture(one, 0, found).figure.axes[:2]:
+        low, high = axes.get_ylim()
+        curves = [line for line in axes.lines if line.get_label().startswith("_")]
+        top = max(np.nanmax(line.get_ydata()) for line in curves)
+        assert (top - low) / (high - low) < 0.85

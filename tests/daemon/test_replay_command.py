@@ -42,6 +42,22 @@ def test_two_replays_say_the_same_and_expect_confirms_it(recording: Path, tmp_pa
     assert digest(first.stderr) == digest(second.stderr)
 
 
+def test_events_go_to_a_file_of_their_own_and_change_no_digest(tmp_path: Path) -> None:
+    recording, events = tmp_path / "pump.csv", tmp_path / "events.jsonl"
+    values = [math.sin(n / 5) + (50 if n == 300 else 0) for n in range(400)]
+    recording.write_text("\n".join(["flow", *map(str, values), ""]))
+    plain = streamlnn("replay", recording)
+    told = streamlnn("replay", recording, "--events", events)
+    assert (plain.returncode, told.returncode) == (0, 0), told.stderr.decode()
+    assert plain.stdout == told.stdout
+    assert digest(plain.stderr) == digest(told.stderr)
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert ("anomaly", "start") in {(line["type"], line["phase"]) for line in lines}
+    nowhere = streamlnn("replay", recording, "--events", tmp_path / "none" / "e.jsonl")
+    assert nowhere.returncode == 69
+    assert b"name another file" in nowhere.stderr
+
+
 def test_expect_fails_and_shows_the_first_difference(recording: Path, tmp_path: Path) -> None:
     out = tmp_path / "first.jsonl"
     streamlnn("replay", recording, "-o", out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -348,3 +349,19 @@ def test_labels_that_come_late_do_not_blow_up_the_first_bands() -> None:
     made = model.replay(None, values)
     width = made.yhat_upper[600:, 2] - made.yhat_lower[600:, 2]
     assert width.max() < 10 * np.ptp(values)
+
+
+@pytest.mark.parametrize("horizons", [[1], ["10s"]])
+@pytest.mark.parametrize(
+    "time",
+    [datetime(2026, 1, 1, tzinfo=UTC), np.datetime64("2026-01-01", "ns"), "2026-01-01"],
+    ids=["datetime", "datetime64", "text"],
+)
+def test_a_time_that_is_no_number_is_refused_with_the_way_out(time: Any, horizons: Any) -> None:
+    model = Forecaster(horizons, units=5)
+    model.step(1.0, 1.0)
+    with pytest.raises(
+        TypeError, match=r"pass seconds as a float: for a datetime, time\.timestamp"
+    ):
+        model.step(time, 2.0)
+    assert (model.time, model.seq) == (1.0, 1)

@@ -171,3 +171,22 @@ def test_an_id_can_come_from_a_column() -> None:
 def test_wrong_settings_are_refused_with_the_way_out(key: str, value: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         StreamSettings(**{key: value})
+
+
+def test_two_files_of_one_stem_are_told_once_with_the_way_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    streams = StreamMap([StreamSettings()], JsonCodec())
+    for path in ("/a/pump.csv", "/b/pump.csv", "/a/pump.csv", "/b/pump.csv", "/a/tank.csv"):
+        streams.read(Message(path, b"1", RECEIVED))
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "'pump' is fed by two files, /a/pump.csv and /b/pump.csv" in warning
+    assert 'id = "{path}"' in warning
+
+
+@pytest.mark.parametrize("name", ["{path}", "{device}", "{stem}/{device}"])
+def test_files_that_are_told_apart_are_no_news(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    streams = StreamMap([StreamSettings(id=name)], JsonCodec())
+    for n, path in enumerate(("/a/pump.csv", "/b/pump.csv")):
+        streams.read(Message(path, b'{"v": 1, "device": %d}' % n, RECEIVED))
+    assert not caplog.records
