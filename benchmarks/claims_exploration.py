@@ -8,7 +8,8 @@ better than any choice of one, because which one is best changes with time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,20 @@ def cells(series: Series) -> Iterator[Cell]:
     model = Forecaster(list(HORIZONS), seasons=[series.season] if series.season else [])
     said, opinions = stepped(model, series)
     for k, h in enumerate(HORIZONS):
-        everyone = [said[:, k], *opinions[:, k].T]
-        mixture, *experts = mae(*paired(series.y, everyone, h)).tolist()
-        names = ["season" if n.startswith("season") else n for n in model.experts]
-        yield Cell(series.name, h, mixture, dict(zip(names, experts, strict=True)))
+        answers = _answers(model.experts, opinions[:, k])
+        errors = mae(*paired(series.y, [said[:, k], *answers.values()], h)).tolist()
+        yield Cell(series.name, h, errors[0], dict(zip(answers, errors[1:], strict=True)))
+
+
+def _answers(names: Sequence[str], opinions: Array) -> dict[str, Array]:
+    """Return what each expert said, (n,), by name; those that never said anything are left out.
+
+    Where an expert had nothing to say, the first of them answers for it: persistence.
+    """
+    said = np.where(np.isnan(opinions), opinions[:, :1], opinions)
+    spoke = np.isfinite(opinions).any(axis=0)
+    told = [re.sub(r"(found )?season.*", "season", name) for name in names]
+    return {name: said[:, k] for k, name in enumerate(told) if spoke[k]}
 
 
 def table(found: list[Cell]) -> tuple[list[str], list[list[str]]]:

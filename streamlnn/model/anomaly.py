@@ -8,10 +8,11 @@ forecasts of several steps ahead overlap, only the share that is new counts.
 
 An anomaly starts when one error alone brings evidence of more than 9.2 (1 in 10,000) or a run more
 than 13, *and* that is more by 1 and by 15 %, which an error larger by a fifth is, than a slowly
-fading maximum of the evidence before: what keeps happening stops being news. It is told again each time the
-evidence has doubled, three times at most; it is critical from 24 on (1 in 10 billion). It ends
-when errors have been usual for 8 records, or after 128: a change of level becomes the new normal.
-64 records of rest follow, as they do after a gap: the forecasts have to find their way first.
+fading maximum of the evidence before: what keeps happening stops being news. It is told again each
+time the evidence has doubled, three times at most; it is critical from 24 on (1 in 10 billion). It
+ends when errors have been usual for 8 records, or after 128: a change of level becomes the new
+normal. 64 records of rest follow, as they do after a gap: the forecasts have to find their way
+first.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls

@@ -83,7 +83,9 @@ def expert_names(settings: Settings) -> tuple[str, ...]:
     readouts = [learner.name for learner in joint_learners(settings) + own_learners(settings)]
     seasons = [f"season {season}" for season in settings.seasons] or ["found season"]
     profiles = [
-        f"{what} of {season}" for season in (*seasons, "day", "week") for what in ("usual value", "usual change")
+        f"{what} of {season}"
+        for season in (*seasons, "day", "week")
+        for what in ("usual value", "usual change")
     ]
     return ("persistence", "smoothing", *readouts, *profiles)
 
@@ -111,7 +113,7 @@ def _ask_readouts(weights, x, sizes, last, scale, answers):
 
 @exact
 def ask_experts(s, t, h, answers):
-    """Write what every expert forecasts for target t at horizon h into answers (E,); NaN: nothing."""
+    """Write what every expert says of target t at horizon h into answers (E,); NaN: nothing."""
     field = s.targets[t]
     last, scale = s.history[field, 0], step_scale(s.scales[field])
     answers[PERSISTENCE], answers[SMOOTHING] = last, s.scales[field, SMOOTHED]

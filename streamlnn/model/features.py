@@ -5,8 +5,9 @@ The joint features of a stream, which its large readout maps to every target:
 and the own features of each target, of which its small readouts take the first so many:
     [1 | its lags | calendar | its usual changes | its modes]
 The lags of a field are its level and its latest changes; the usual changes are those from now to
-some of the horizons, of each season, the day and the week (`profiles`). A missing value is filled by the model's own forecast (feeding the mean
-or the last value is worse, methods with a mask no better).
+some of the horizons, of each season, the day and the week (`profiles`). A missing value, and a held
+one (`jumps`), is filled by the model's own forecast (feeding the mean or the last value is worse,
+methods with a mask no better).
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -49,14 +50,14 @@ def lags_of(fields: int) -> int:
 
 
 @exact
-def usual_horizons(horizons: int, profiles: int) -> int:
+def usual_horizons(horizons, profiles):
     """Over how many horizons so many profiles tell the usual change."""
     return min(USUAL_HORIZONS, horizons, max(1, MOST_USUAL // profiles))
 
 
 def _usual_features(horizons: int, seasons: int, targets: int) -> int:
     profiles = targets * (seasons + CLOCKED)
-    return profiles * usual_horizons(horizons, profiles)
+    return profiles * int(usual_horizons(horizons, profiles))
 
 
 def own_parts(horizons: int, seasons: int) -> tuple[int, int, int]:

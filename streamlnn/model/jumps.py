@@ -1,7 +1,7 @@
 """Jumps: a value far from all that was expected is a glitch that will be gone, or a new level.
 
-Nobody can tell which when it comes, but the next value can: it is nearer to where the sensor was, or
-to where it jumped. Where the latest jumps of a sensor came back more often than not, a jump is
+Nobody can tell which when it comes, but the next value can: it is nearer to where the sensor was,
+or to where it jumped. Where the latest jumps of a sensor came back more often than not, a jump is
 *held*: the model hears its own forecast instead, as for a missing value, and no weight learns from
 it; it is scored as it came all the same. If it stays, it is put right a record later. While the
 first jump is judged, and where levels shift, all are taken as they come, so that a stream without

@@ -69,7 +69,7 @@ def _divide(weights, answers, total):
 
 @cached(forceinline=True)
 def power_weights(losses, answers, power, out):
-    """Weights proportional to loss ** -power, 0 for who has no answer; equal while no loss is known.
+    """Weights proportional to loss ** -power, 0 without an answer; equal while no loss is known.
 
     `power` is a multiple of 4.
     """

@@ -17,9 +17,9 @@ from streamlnn.model.clock import BEFORE, CADENCE, REGULAR
 from streamlnn.model.compiled import exact, inlined
 from streamlnn.model.experts import relax_all
 from streamlnn.model.intervals import track
+from streamlnn.model.jumps import HELD
 from streamlnn.model.mixture import judge
 from streamlnn.model.readout import REFRESH_EVERY, correct
-from streamlnn.model.jumps import HELD
 from streamlnn.model.scaling import JUMP, step_scale
 from streamlnn.model.state import ARRIVAL, PUSHED
 

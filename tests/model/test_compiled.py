@@ -12,24 +12,34 @@ import pytest
 from streamlnn.model import stepping
 from streamlnn.model.clock import median
 from streamlnn.model.mixture import power_weights
-from streamlnn.model.scaling import FRESH, MEAN, SPREAD, STEP, step_scale, update_scale
+from streamlnn.model.scaling import FRESH, MEAN, SCALES, SPREAD, STEP, step_scale, update_scale
 from streamlnn.model.squash import squash
 
 
 def test_weights_fall_with_the_eighth_power_of_the_loss() -> None:
     """Half the squared loss is 256 times the weight; equal losses are equal weights."""
-    out = np.zeros(3)
-    power_weights(np.array([1.0, 2.0, 2.0]), out)
+    out, answers = np.zeros(3), np.zeros(3)
+    power_weights(np.array([1.0, 2.0, 2.0]), answers, 8, out)
     np.testing.assert_allclose(out, np.array([256.0, 1.0, 1.0]) / 258.0)
-    power_weights(np.zeros(3), out)
+    power_weights(np.array([1.0, 2.0, 2.0]), answers, 12, out)
+    np.testing.assert_allclose(out, np.array([4096.0, 1.0, 1.0]) / 4098.0)
+    power_weights(np.zeros(3), answers, 8, out)
     np.testing.assert_allclose(out, 1.0 / 3.0)
+
+
+def test_who_has_no_answer_is_not_heard() -> None:
+    """However small its loss was, and also when no loss is known."""
+    out, answers = np.zeros(3), np.array([1.0, np.nan, 3.0])
+    for losses in (np.array([2.0, 1.0, 2.0]), np.zeros(3)):
+        power_weights(losses, answers, 8, out)
+        np.testing.assert_allclose(out, [0.5, 0.0, 0.5])
 
 
 @pytest.mark.parametrize("losses", [[0.0, 1e300, 1.0], [1e300, 1e300, 1e299], [1e-300, 0.0, 0.0]])
 def test_weights_survive_losses_of_any_size(losses: list[float]) -> None:
     """They are finite and sum to one."""
     out = np.zeros(3)
-    power_weights(np.array(losses), out)
+    power_weights(np.array(losses), np.zeros(3), 8, out)
     assert np.isfinite(out).all()
     assert out.sum() == pytest.approx(1.0)
 
@@ -37,7 +47,7 @@ def test_weights_survive_losses_of_any_size(losses: list[float]) -> None:
 def test_a_running_scale_learns_the_spread_and_ignores_no_change() -> None:
     """After 5,000 values mean, spread and step are those of the distribution, to 10 %."""
     random = np.random.default_rng(0)
-    scale, last = np.zeros(10), 0.0
+    scale, last = np.zeros(SCALES), 0.0
     for value in 3.0 + 2.0 * random.standard_normal(5000):
         update_scale(scale, value, last)
         scale[FRESH], last = 1.0, value
@@ -48,7 +58,7 @@ def test_a_running_scale_learns_the_spread_and_ignores_no_change() -> None:
 
 def test_one_wild_value_at_most_doubles_the_square_of_a_scale() -> None:
     """An outlier of a million sigma does not blind the model."""
-    scale, last = np.zeros(10), 0.0
+    scale, last = np.zeros(SCALES), 0.0
     for value in np.random.default_rng(0).standard_normal(2000):
         update_scale(scale, value, last)
         scale[FRESH], last = 1.0, value
