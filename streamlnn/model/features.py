@@ -14,6 +14,8 @@ methods with a mask no better).
 # ruff: noqa: D103 - most of these are named after the one thing they do
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from streamlnn.model.calendar import CALENDAR, tell_calendar
@@ -49,15 +51,17 @@ def lags_of(fields: int) -> int:
     return max(4, min(LAGS, 192 // fields))
 
 
-@exact
-def usual_horizons(horizons, profiles):
+def usual_horizons(horizons: int, profiles: int) -> int:
     """Over how many horizons so many profiles tell the usual change."""
     return min(USUAL_HORIZONS, horizons, max(1, MOST_USUAL // profiles))
 
 
+_usual_horizons: Any = exact(usual_horizons)
+
+
 def _usual_features(horizons: int, seasons: int, targets: int) -> int:
     profiles = targets * (seasons + CLOCKED)
-    return profiles * int(usual_horizons(horizons, profiles))
+    return profiles * usual_horizons(horizons, profiles)
 
 
 def own_parts(horizons: int, seasons: int) -> tuple[int, int, int]:
@@ -172,7 +176,7 @@ def _make_linear(s, time):
     tell_calendar(time, s.clock[CADENCE], s.features[end:])
     end += CALENDAR
     profiles = s.profile_manner.shape[0]
-    chosen = usual_horizons(s.horizons.size, s.targets.size * profiles)
+    chosen = _usual_horizons(s.horizons.size, s.targets.size * profiles)
     for t in range(s.targets.size):
         _usual_into(s, t, chosen, s.features[end:])
         end += profiles * chosen
@@ -212,7 +216,7 @@ def make_features(s, time, steps):
 @exact
 def make_own_features(s, time, steps):
     profiles = s.profile_manner.shape[0]
-    chosen = usual_horizons(s.horizons.size, profiles)
+    chosen = _usual_horizons(s.horizons.size, profiles)
     for t in range(s.targets.size):
         field, own = s.targets[t], s.own[t]
         own[0] = 1

@@ -29,7 +29,7 @@ from streamlnn.model.compiled import exact
 from streamlnn.model.readout import fill
 from streamlnn.model.scaling import SPREAD
 
-RATE = 0.1
+RATE = 0.12
 MOST_PARTS, MOST_DAY_PARTS = 336, 96
 
 DAY, WEEK = 86400.0, 604800.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,9 @@ def test_a_sound_configuration_is_summed_up_for_people(folder: Path):
     result = check(folder)
     assert result.exit_code == 0
     assert result.stderr == ""
+    sizes = r"(memory|to) [\d.]+ [KM]B"  # test_footprint compares them with a real model's
     assert (
-        result.stdout
+        re.sub(sizes, r"\1 N", result.stdout)
         == f"""{folder}/f.toml: sound
 instance  streamlnn
 data      /var/lib/streamlnn
@@ -95,13 +97,13 @@ source    plant: mqtt mqtt://localhost
 source    logs: tail /var/log/sensors/*.csv
 stream    {{site}}/{{device}} from plant: sensors/{{site}}/{{device}}/telemetry
           forecasts temperature, 10s, 1m ahead
-          memory 501 KB to 4.5 MB a stream, 2 fields
-          writes a day: snapshots up to 279 MB; journal unknown without every
+          memory N to N a stream, 2 fields
+          writes a day: snapshots up to N; journal unknown without every
             (29 KB a commit, 300 B for each more record in it)
 stream    {{stem}} from logs
           forecasts flow, 1, 12, 48 samples ahead
-          memory 381 KB a stream, 1 field
-          writes a day: snapshots up to 24 MB; journal unknown without every
+          memory N a stream, 1 field
+          writes a day: snapshots up to N; journal unknown without every
             (29 KB a commit, 300 B for each more record in it)
 sink      mqtt: mqtt via plant
 """

@@ -39,7 +39,7 @@ def test_who_is_right_is_heard() -> None:
     model = Forecaster([1], seasons=[31], units=20)
     model.replay(None, season)
     heard = dict(zip(model.experts, model.weights()[0], strict=True))
-    assert heard["usual value of season 31"] > 0.9
+    assert heard["usual value of season 31"] + heard["usual change of season 31"] > 0.9
     model = Forecaster([1], seasons=[31], units=20)
     model.replay(None, np.cumsum(random.standard_normal(1500)))
     heard = dict(zip(model.experts, model.weights()[0], strict=True))
