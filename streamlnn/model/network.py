@@ -26,7 +26,7 @@ from streamlnn.model.readout import (
     refresh_weight,
     relax,
 )
-from streamlnn.model.reservoir import follow, hear, leak, open_gate
+from streamlnn.model.reservoir import follow, hear_inputs, hear_others, leak, open_gate
 from streamlnn.model.squash import squash
 from streamlnn.model.state import HandleType
 
@@ -51,18 +51,20 @@ class Network(NamedTuple):
     liquid: Array  # (1,) bool
     taps: Array  # (N, K) int64: which unit each connection comes from
     links: Array  # f (N, K)
-    W_in: Array  # f (N, d)
+    W_in: Array  # f (d, N)
     bias: Array  # f (N,)
     tau: Array  # f (N,) in samples
     half: Array  # f (N,) tanh(1 / 2 tau): the leak of one sample
     gate_links: Array  # f (N, K)
-    gate_in: Array  # f (N, d)
+    gate_in: Array  # f (d, N)
     gate_bias: Array  # f (N,)
     # learned
     counts: Array  # (COUNTS,) int64
     heard: Array  # f (d,) newest values, the last known one where one is missing
     window: Array  # f (lags * d,) newest first
     x: Array  # f (N,) reservoir
+    drive: Array  # f (N,) what each unit will hear, the next values left out
+    gate: Array  # f (N,) likewise its gate
     U: Array  # f covariance factor, see `readout`
     D: Array  # f (n,)
     weights: Array  # f (H, T, n)
@@ -72,11 +74,9 @@ class Network(NamedTuple):
     yhat: Array  # (H, T)
     # room to work in
     u: Array  # (d,) the newest record, NaN where missing
-    drive: Array  # f (N,)
-    rate: Array  # f (N,)
 
 
-ROOM = ("u", "drive", "rate")
+ROOM = ("u",)
 """Arrays that hold nothing from one record to the next."""
 
 
@@ -128,11 +128,12 @@ def _settle(s, h, newest):
 
 @inlined
 def _advance(s):
-    hear(s.x, s.heard, s.taps, s.links, s.W_in, s.bias, s.drive)
+    hear_inputs(s.heard, s.W_in, s.drive)
     squash(s.drive)
     if s.liquid[0]:
-        open_gate(s.x, s.heard, s.taps, s.gate_links, s.gate_in, s.gate_bias, s.rate)
-        leak(s.x, s.drive, s.rate, s.tau, 1.0)
+        hear_inputs(s.heard, s.gate_in, s.gate)
+        open_gate(s.gate)
+        leak(s.x, s.drive, s.gate, s.tau, 1.0)
     else:
         follow(s.x, s.drive, s.half)
 
@@ -172,6 +173,14 @@ def _observe(s):
     s.counts[PENDING] = 1
 
 
+@inlined
+def _hear_ahead(s):
+    """Sum up what the units will hear when the next values come, the values left out."""
+    hear_others(s.x, s.taps, s.links, s.bias, s.drive)
+    if s.liquid[0]:
+        hear_others(s.x, s.taps, s.gate_links, s.gate_bias, s.gate)
+
+
 @exact
 def _refresh(s, turn):
     weight = refresh_weight(s.manner[0], s.manner[1], s.D.size)
@@ -187,6 +196,7 @@ def _absorb(s):
     readout.absorb(s.U, s.D, s.waiting_x[newest], s.manner[0], s.waiting_gain[newest])
     if seen % REFRESH_EVERY == 0:
         _refresh(s, seen // REFRESH_EVERY)
+    _hear_ahead(s)
     s.counts[SEEN] = seen + 1
     s.counts[PENDING] = 0
 

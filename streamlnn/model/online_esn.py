@@ -15,7 +15,7 @@ from streamlnn.model import network
 from streamlnn.model.compiled import direct
 from streamlnn.model.network import COUNTS, ROOM, Network
 from streamlnn.model.readout import unit_factor
-from streamlnn.model.reservoir import Reservoir, dense
+from streamlnn.model.reservoir import Reservoir, by_inputs, dense
 from streamlnn.model.saved import same_form
 from streamlnn.model.waiting import turns
 
@@ -84,8 +84,6 @@ def initial_network(settings: EsnSettings) -> Network:
         x=np.zeros(units, dtype),
         **_readout(settings),
         u=np.zeros(d),
-        drive=np.zeros(units, dtype),
-        rate=np.zeros(units, dtype),
     )
 
 
@@ -104,13 +102,15 @@ def _units(settings: EsnSettings) -> dict[str, Array]:
     return {
         "taps": drawn.taps.astype(np.int64),
         "links": drawn.links,
-        "W_in": drawn.W_in,
+        "W_in": by_inputs(drawn.W_in),
         "bias": drawn.bias,
         "tau": drawn.tau,
         "half": np.tanh(0.5 / drawn.tau),
         "gate_links": drawn.gate_links,
-        "gate_in": drawn.gate_in,
+        "gate_in": by_inputs(drawn.gate_in),
         "gate_bias": drawn.gate_bias,
+        "drive": drawn.bias.copy(),
+        "gate": drawn.gate_bias.copy(),
     }
 
 
@@ -272,7 +272,7 @@ class OnlineESN:
     @property
     def W_in(self) -> Array:  # noqa: N802
         """The input weights, (units, inputs)."""
-        return self._network.W_in.copy()
+        return self._network.W_in.T.copy()
 
     @property
     def x(self) -> Array:

@@ -62,13 +62,13 @@ class State(NamedTuple):
     plasticity: NDArray[Any]  # (1,) learning rate of the intrinsic plasticity, 0: off
     taps: NDArray[Any]  # (units, fan_in) int64: which unit each connection comes from
     W: NDArray[Any]  # f (units, fan_in)
-    W_in: NDArray[Any]  # f (units, F)
+    W_in: NDArray[Any]  # f (F, units)
     bias: NDArray[Any]  # f (units,)
     tau: NDArray[Any]  # f (units,) in usual steps
     W_gate: NDArray[Any]  # f (units, fan_in)
-    gate_in: NDArray[Any]  # f (units, F)
+    gate_in: NDArray[Any]  # f (F, units)
     gate_bias: NDArray[Any]  # f (units,)
-    V: NDArray[Any]  # f (units, F * lags)
+    V: NDArray[Any]  # f (F * lags, units)
     V_bias: NDArray[Any]  # f (units,)
     # learned
     counts: NDArray[Any]
@@ -78,6 +78,9 @@ class State(NamedTuple):
     history: NDArray[Any]  # (F, LAGS) newest first, missing values filled in
     before: NDArray[Any]  # (T,) the record before the newest, NaN where missing
     x: NDArray[Any]  # f (units,) reservoir
+    drive: NDArray[Any]  # f (units,) what each unit will hear, the next values left out
+    gate: NDArray[Any]  # f (units,) likewise its gate
+    lag_drive: NDArray[Any]  # f (units,) likewise the units on the lags
     ip_gain: NDArray[Any]  # f (units,) intrinsic plasticity
     ip_bias: NDArray[Any]  # f (units,)
     modes: NDArray[Any]  # f (T, 2, P) real and imaginary parts

@@ -18,7 +18,7 @@ from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULA
 from streamlnn.model.compiled import entry, exact
 from streamlnn.model.drift import DRIFTING
 from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all
-from streamlnn.model.features import make_features, make_own_features, take_value
+from streamlnn.model.features import hear_ahead, make_features, make_own_features, take_value
 from streamlnn.model.intervals import band
 from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
@@ -179,6 +179,7 @@ def _absorb(s):
         return
     absorb_all(s, (s.counts[PUSHED] - 1) % s.waiting_at.size)
     refresh_all(s)
+    hear_ahead(s)
     s.counts[SEQ] += 1
     s.counts[PENDING] = 0
 
