@@ -66,6 +66,7 @@ def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
     """Return the arrays of scales and recent values before the first record."""
     return {
         "scales": np.zeros((fields, SCALES)),
+        "values": np.full(fields, np.nan),
         "history": np.zeros((fields, LAGS)),
         "before": np.full(targets, np.nan),
     }

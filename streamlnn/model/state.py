@@ -75,6 +75,7 @@ class State(NamedTuple):
     clock: NDArray[Any]
     gaps: NDArray[Any]  # (32,) the latest elapsed times
     scales: NDArray[Any]  # (F, SCALES)
+    values: NDArray[Any]  # (F,) the newest record, NaN where missing
     history: NDArray[Any]  # (F, LAGS) newest first, missing values filled in
     before: NDArray[Any]  # (T,) the record before the newest, NaN where missing
     x: NDArray[Any]  # f (units,) reservoir

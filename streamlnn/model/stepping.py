@@ -139,14 +139,14 @@ def _grade(s):
 
 
 @exact
-def _take_values(s, values, steps):
+def _take_values(s, steps):
     for t in range(s.targets.size):
         field = s.targets[t]
         fresh = s.scales[field, FRESH] > 0.0
         s.before[t] = s.history[field, 0] if fresh else np.nan
     resettled = False
-    for field in range(values.size):
-        take_value(s, field, values[field], steps)
+    for field in range(s.values.size):
+        take_value(s, field, s.values[field], steps)
         resettled |= s.scales[field, RESETTLED] == LEARNED
     if resettled and s.counts[SEQ] < 2 * SETTLING:
         begin_anew(s)
@@ -156,10 +156,10 @@ def _take_values(s, values, steps):
 
 
 @exact
-def _observe(s, time, values):
+def _observe(s, time):
     s.clock[BEFORE] = s.clock[LAST]
     steps = take_time(s, time)
-    _take_values(s, values, steps)
+    _take_values(s, steps)
     at = time if s.by_time[0] else float(s.counts[SEQ])
     fill(s.monitor[:, LATEST], np.nan)
     settle(s, at)
@@ -222,12 +222,34 @@ def observe(s, times, values, rows):
         _absorb(s)
         if _full(s):
             return i
-        _observe(s, times[i], values[i])
+        copy(values[i], s.values)
+        _observe(s, times[i])
         _tell(s, rows[i])
         if s.counts[NEWS] > 0 or _look_is_due(s):
             s.counts[STOPPED] = 1
             return i + 1
     return times.size
+
+
+@entry
+def observe_one(s, time, value, row):
+    """Step through one record; return whether there is something to do, as above.
+
+    The record is `value` where there is one field, and in `s.values` otherwise. With no slot left
+    to wait in nothing is done, and `counts[STOPPED]` is 0.
+    """
+    s.counts[NEWS] = 0
+    _absorb(s)
+    if _full(s):
+        return True
+    if s.values.size == 1:
+        s.values[0] = value
+    _observe(s, time)
+    _tell(s, row)
+    if s.counts[NEWS] > 0 or _look_is_due(s):
+        s.counts[STOPPED] = 1
+        return True
+    return False
 
 
 @entry
