@@ -117,6 +117,8 @@ def _readouts(settings: Settings) -> dict[str, NDArray[Any]]:
         "weights": np.zeros((T, H, _sizes(joint).sum()), dtype),
         "U_own": np.tile(_factors(own, dtype), (T, 1)),
         "D_own": np.tile(_precisions(own), (T, 1)).astype(dtype),
+        "said": np.zeros((T, H, len(joint) + len(own)), dtype),
+        "said_of": np.full(H, -1),
         "own_weights": np.zeros((T, H, _sizes(own).sum()), dtype),
     }
 

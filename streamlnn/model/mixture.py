@@ -55,10 +55,10 @@ def _divide(weights, total):
         weights[k] = weights[k] / total if total > 0.0 else 1.0 / weights.size
 
 
-@cached(forceinline=True)
-def power_weights(losses, out):
-    """Weights proportional to loss ** -8; equal while no loss is known."""
-    best, total = np.inf, 0.0
+@inlined
+def _power_shares(losses, out):
+    """Shares proportional to loss ** -8, the largest 1; equal while no loss is known."""
+    best = np.inf
     for k in range(losses.size):
         best = min(best, losses[k])
     best = max(best, 1e-24)
@@ -67,32 +67,41 @@ def power_weights(losses, out):
         share *= share
         share *= share
         out[k] = share * share
-        total += out[k]
-    _divide(out, total)
 
 
 @inlined
-def poly_weights(regrets, out):
-    """Weights proportional to regret / (its squares so far + the largest); equal if none is left.
+def _poly_shares(regrets, out):
+    """Shares proportional to regret / (its squares so far + the largest); 0 where none is left.
 
     regrets (2 E + 1,): how much better each expert would have been, the squares, the largest.
     """
-    experts, total = out.size, 0.0
+    experts = out.size
     largest = regrets[2 * experts]
     for k in range(experts):
         better = max(regrets[k], 0.0)
         out[k] = better / max(regrets[experts + k] + largest, 1e-100)
-        total += out[k]
-    _divide(out, total)
+
+
+@cached(forceinline=True)
+def power_weights(losses, out):
+    """Weights proportional to loss ** -8, summing to 1."""
+    _power_shares(losses, out)
+    _divide(out, out.sum())
 
 
 @inlined
-def _mean(weights, values):
-    """Weighted mean, taken around the first value so that equal values stay what they are."""
-    shift = 0.0
+def _mean(shares, values):
+    """Mean by shares, taken around the first value so that equal values stay what they are.
+
+    All count the same where no share is left.
+    """
+    total, shift, plain = 0.0, 0.0, 0.0
     for k in range(values.size):
-        shift += weights[k] * (values[k] - values[0])
-    return values[0] + shift
+        apart = values[k] - values[0]
+        total += shares[k]
+        shift += shares[k] * apart
+        plain += apart
+    return values[0] + (shift / total if total > 0.0 else plain / values.size)
 
 
 @inlined
@@ -102,12 +111,12 @@ def mix(losses, regrets, top_losses, issued, weights):
     experts = issued[1 + MIXTURES :]
     shares = weights[: experts.size]
     for g in range(losses.shape[0]):
-        power_weights(losses[g], shares)
+        _power_shares(losses[g], shares)
         mixtures[g] = _mean(shares, experts)
     for g in range(regrets.shape[0]):
-        poly_weights(regrets[g], shares)
+        _poly_shares(regrets[g], shares)
         mixtures[losses.shape[0] + g] = _mean(shares, experts)
-    power_weights(top_losses, weights[:MIXTURES])
+    _power_shares(top_losses, weights[:MIXTURES])
     issued[0] = _mean(weights[:MIXTURES], mixtures)
 
 
@@ -121,7 +130,8 @@ def expert_weights(losses, regrets, top_losses):
         if g < losses.shape[0]:
             power_weights(losses[g], shares)
         else:
-            poly_weights(regrets[g - losses.shape[0]], shares)
+            _poly_shares(regrets[g - losses.shape[0]], shares)
+            _divide(shares, shares.sum())
         for k in range(out.size):
             out[k] += top[g] * shares[k]
     return out
@@ -131,21 +141,21 @@ def expert_weights(losses, regrets, top_losses):
 
 
 @inlined
-def _discount(losses, values, y, size, limit, memory):
-    """Let fading squared losses see the errors, in scales, within +-limit."""
-    for k in range(values.size):
-        error = min(max((y - values[k]) / size, -limit), limit)
-        losses[k] = max(memory * losses[k] + error * error, 1e-60)
+def _off(y, value, per_size, limit):
+    return min(max((y - value) * per_size, -limit), limit)
 
 
 @inlined
-def _regret(regrets, experts, mixed, y, size, limit, memory):
+def _discount(losses, memory, square):
+    return max(memory * losses + square, 1e-60)
+
+
+@inlined
+def _regret(regrets, experts, mixed, error, per_size, limit, memory):
     """Let the regrets see how the loss of the mixture leans towards each expert."""
     n, largest = experts.size, memory * regrets[2 * experts.size]
-    error = min(max((y - mixed) / size, -limit), limit)
     for k in range(n):
-        apart = min(max((experts[k] - mixed) / size, -limit), limit)
-        gain = 2.0 * error * apart
+        gain = 2.0 * error * _off(experts[k], mixed, per_size, limit)
         regrets[k] = memory * regrets[k] + gain
         regrets[n + k] = memory * regrets[n + k] + gain * gain
         largest = max(largest, gain * gain)
@@ -155,10 +165,19 @@ def _regret(regrets, experts, mixed, y, size, limit, memory):
 @inlined
 def judge(losses, regrets, top_losses, issued, y, size, limit):
     """Learn who was right, once the value y of a forecast has come: `issued` as `mix` left it."""
-    mixtures, experts = issued[1 : 1 + MIXTURES], issued[1 + MIXTURES :]
-    for g in range(losses.shape[0]):
-        _discount(losses[g], experts, y, size, limit, POWER_MEMORIES[g])
+    mixtures, experts, per_size = (
+        issued[1 : 1 + MIXTURES],
+        issued[1 + MIXTURES :],
+        1.0 / max(size, 1e-300),
+    )
+    for k in range(experts.size):
+        error = _off(y, experts[k], per_size, limit)
+        for g in range(losses.shape[0]):
+            losses[g, k] = _discount(losses[g, k], POWER_MEMORIES[g], error * error)
+    for k in range(MIXTURES):
+        error = _off(y, mixtures[k], per_size, limit)
+        top_losses[k] = _discount(top_losses[k], TOP_MEMORY, error * error)
     for g in range(regrets.shape[0]):
         mixed = mixtures[losses.shape[0] + g]
-        _regret(regrets[g], experts, mixed, y, size, limit, POLY_MEMORIES[g])
-    _discount(top_losses, mixtures, y, size, limit, TOP_MEMORY)
+        error = _off(y, mixed, per_size, limit)
+        _regret(regrets[g], experts, mixed, error, per_size, limit, POLY_MEMORIES[g])

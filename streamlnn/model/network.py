@@ -72,6 +72,7 @@ class Network(NamedTuple):
     waiting_gain: Array  # f (C, n)
     refresh_gain: Array  # f (C / 4 + 2, n)
     yhat: Array  # (H, T)
+    said: Array  # f (H, T) what the readouts say of the features whose targets come next
     # room to work in
     u: Array  # (d,) the newest record, NaN where missing
 
@@ -104,7 +105,8 @@ def _learn(s, h, slot):
     for t in range(s.targets.size):
         y = s.u[s.targets[t]]
         if np.isfinite(y):
-            correct(s.weights[h, t], s.waiting_x[slot], s.waiting_gain[slot], y, 1)
+            error = y - s.said[h, t]
+            correct(s.weights[h, t], s.waiting_x[slot], s.waiting_gain[slot], error, 1)
 
 
 @inlined
@@ -115,13 +117,18 @@ def _relax(s, h, turn):
 
 
 @inlined
+def _due_slot(s, h, newest):
+    slot = newest - s.horizons[h]
+    return slot if slot >= 0 else slot + s.waiting_x.shape[0]
+
+
+@inlined
 def _settle(s, h, newest):
     """Let one horizon learn from what fell due, in the order in which the covariance took it."""
     due = s.counts[SEEN] - s.horizons[h]
     if due < 0:
         return
-    slot = newest - s.horizons[h]
-    _learn(s, h, slot if slot >= 0 else slot + s.waiting_x.shape[0])
+    _learn(s, h, _due_slot(s, h, newest))
     if due % REFRESH_EVERY == 0:
         _relax(s, h, due // REFRESH_EVERY)
 
@@ -181,6 +188,16 @@ def _hear_ahead(s):
         hear_others(s.x, s.taps, s.gate_links, s.gate_bias, s.gate)
 
 
+@inlined
+def _say_ahead(s):
+    """Note what the readouts say of features whose targets come with the next record."""
+    newest = s.counts[SEEN] % s.waiting_x.shape[0]
+    for h in range(s.horizons.size):
+        features = s.waiting_x[_due_slot(s, h, newest)]
+        for t in range(s.targets.size):
+            s.said[h, t] = dot(s.weights[h, t], features)
+
+
 @exact
 def _refresh(s, turn):
     weight = refresh_weight(s.manner[0], s.manner[1], s.D.size)
@@ -199,6 +216,7 @@ def _absorb(s):
     _hear_ahead(s)
     s.counts[SEEN] = seen + 1
     s.counts[PENDING] = 0
+    _say_ahead(s)
 
 
 @entry
@@ -208,8 +226,18 @@ def bind(network):
 
 
 @entry
-def advance(s, u, whole):
-    """Forecast from a record; take its features into the covariance if `whole`.
+def step(s, u):
+    """Forecast from a record and learn from it: `observe` and `absorb` in one call."""
+    if s.u.size == 1:
+        s.u[0] = u
+    _absorb(s)
+    _observe(s)
+    _absorb(s)
+
+
+@entry
+def observe(s, u):
+    """Forecast from a record.
 
     The record is `u` where there is one input, which is faster, and in `s.u` otherwise.
     """
@@ -217,8 +245,6 @@ def advance(s, u, whole):
         s.u[0] = u
     _absorb(s)
     _observe(s)
-    if whole:
-        _absorb(s)
 
 
 @entry

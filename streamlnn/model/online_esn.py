@@ -125,6 +125,7 @@ def _readout(settings: EsnSettings) -> dict[str, Array]:
         "waiting_gain": np.zeros((slots, n), dtype),
         "refresh_gain": np.zeros((turns(slots), n), dtype),
         "yhat": np.zeros((H, T)),
+        "said": np.zeros((H, T), dtype),
     }
 
 
@@ -206,7 +207,7 @@ class OnlineESN:
         value: object = u
         if not (isinstance(value, float) and self._single):
             value = self._taken(u)
-        self._advance(self._handle, value, True)
+        self._step(self._handle, value)
         return self._copied()
 
     def observe(self, u: ArrayLike) -> Array:
@@ -218,7 +219,7 @@ class OnlineESN:
         value: object = u
         if not (isinstance(value, float) and self._single):
             value = self._taken(u)
-        self._advance(self._handle, value, False)
+        self._observe(self._handle, value)
         return self._copied()
 
     def absorb(self) -> None:
@@ -304,7 +305,8 @@ class OnlineESN:
         self._u, self._single = arrays.u, arrays.u.size == 1
         self._copied = (arrays.yhat if arrays.targets.size > 1 else arrays.yhat[:, 0]).copy
         self._handle = handle = network.bind(arrays)
-        self._advance = direct(network.advance, handle, 0.0, True)
+        self._step = direct(network.step, handle, 0.0)
+        self._observe = direct(network.observe, handle, 0.0)
         self._absorb = direct(network.absorb, handle)
         self._replay = direct(network.replay, handle, np.empty((1, 1)), np.empty((1, 1, 1)))
 

@@ -225,21 +225,19 @@ def refresh_weight(forgetting, ridge, features):
     return ridge * (1.0 - forgetting) * features * REFRESH_EVERY
 
 
-@cached(forceinline=True)
-def correct(weights, x, gain, target, repeats):
-    """Learn one target with the gain its features earned; return the error made before.
+@inlined
+def correct(weights, x, gain, error, repeats):
+    """Learn from the error that the weights make at x, with the gain that x earned.
 
     `repeats` is how many records this one stands for: the gain of an observation of that weight.
     """
-    error = weights.dtype.type(target) - dot(weights, x)
     share = gain.dtype.type(1)
     if repeats > 1:
         share = gain.dtype.type(repeats / (1.0 + (repeats - 1) * dot(x, gain)))
-    add_scaled(weights, share * error, gain)
-    return error
+    add_scaled(weights, share * gain.dtype.type(error), gain)
 
 
-@cached(forceinline=True)
+@inlined
 def relax(weights, unit, gain):
     """Pull the weights towards the prior with the gain of a refresh of `unit`."""
     add_scaled(weights, -weights[unit], gain)
@@ -315,9 +313,11 @@ class Readout:
     def correct(self, x: Array, gain: Array, y: Array) -> Array:
         """Learn `y` with the gain of its `x`; return the errors made before; NaN is skipped."""
         x = x.astype(self.D.dtype)
-        pairs = zip(self.weights, np.atleast_1d(y), strict=True)
-        errors = [np.nan if np.isnan(t) else correct(w, x, gain, t, 1) for w, t in pairs]
-        return np.array(errors)
+        errors = np.atleast_1d(y) - self.predict(x)
+        for weights, error in zip(self.weights, errors, strict=True):
+            if not np.isnan(error):
+                correct(weights, x, gain, error, 1)
+        return np.asarray(errors)
 
     def refresh(self, turn: int) -> tuple[int, Array]:
         """Absorb the prior of one feature, the next in turn; return it and its gain."""

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.compiled import cached, exact, inlined
+from streamlnn.model.compiled import exact, inlined
 
 LAGS = 24
 """Past values of its own that the autoregressions of a target look at."""
@@ -94,7 +94,7 @@ def _floored(size, biggest):
     return max(size, 1e-6 * biggest)
 
 
-@cached
+@exact
 def update_scale(scale, value, last):
     """Let the running location and scales of one field see an observed value."""
     first = scale[SEEN] == 0.0

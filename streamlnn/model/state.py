@@ -93,6 +93,8 @@ class State(NamedTuple):
     U_own: NDArray[Any]  # f (T, packed)
     D_own: NDArray[Any]  # f (T, B)
     own_weights: NDArray[Any]  # f (T, H, B)
+    said: NDArray[Any]  # f (T, H, J + R) what the readouts say of the forecast due next
+    said_of: NDArray[Any]  # (H,) int64: which one that is, counted as in `due`
     losses: NDArray[Any]  # (T, H, 3, E)
     regrets: NDArray[Any]  # (T, H, 2, 2 E + 1)
     top_losses: NDArray[Any]  # (T, H, G)

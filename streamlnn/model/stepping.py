@@ -17,9 +17,9 @@ from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
 from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
 from streamlnn.model.compiled import entry, exact
 from streamlnn.model.drift import DRIFTING
-from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all
+from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all, say_ahead
 from streamlnn.model.features import hear_ahead, make_features, make_own_features, take_value
-from streamlnn.model.intervals import band
+from streamlnn.model.intervals import band, widths
 from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.readout import copy, fill
@@ -63,7 +63,7 @@ def _forecast_one(s, at, slot, t, h, weights):
     ask_experts(s, at, t, h, issued[1 + MIXTURES :])
     mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, weights)
     bands = s.waiting_bands[slot, t, h]
-    band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
+    bands[0] = band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h])
     if h > 0 and s.scores[t, h, SCORED] < WARM_AFTER:
         # Nothing is known of this horizon yet: as wide as a random walk that the last one knows.
         shorter = s.waiting_bands[slot, t, h - 1, 0]
@@ -173,13 +173,23 @@ def _observe(s, time):
 
 
 @exact
+def _keep_widths(s, slot):
+    for t in range(s.targets.size):
+        for h in range(s.horizons.size):
+            widths(s.log_q[t, h], s.band_means[t, h], s.waiting_bands[slot, t, h, 1:])
+
+
+@exact
 def _absorb(s):
     """Do what follows a forecast; it may wait until the next record, not longer."""
     if s.counts[PENDING] == 0:
         return
-    absorb_all(s, (s.counts[PUSHED] - 1) % s.waiting_at.size)
+    slot = (s.counts[PUSHED] - 1) % s.waiting_at.size
+    _keep_widths(s, slot)
+    absorb_all(s, slot)
     refresh_all(s)
     hear_ahead(s)
+    say_ahead(s)
     s.counts[SEQ] += 1
     s.counts[PENDING] = 0
 
