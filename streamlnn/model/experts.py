@@ -28,6 +28,7 @@ from streamlnn.model.readout import (
     absorb,
     begin,
     column_start,
+    copy,
     dot,
     drop_tiny,
     drop_tiny_column,
@@ -193,10 +194,10 @@ def begin_anew(s):
 @exact
 def absorb_all(s, slot):
     """Take the newest features into the covariances; their gains wait beside them."""
-    s.waiting_x[slot] = s.features
+    copy(s.features, s.waiting_x[slot])
     _absorb_group(s.U, s.D, s.features, s.joint_sizes, s.joint_settings, s.waiting_gain[slot])
     for t in range(s.targets.size):
-        s.waiting_own[slot, t] = s.own[t]
+        copy(s.own[t], s.waiting_own[slot, t])
         gain = s.waiting_own_gain[slot, t]
         _absorb_group(s.U_own[t], s.D_own[t], s.own[t], s.own_sizes, s.own_settings, gain)
 

@@ -50,74 +50,92 @@ def initial_mixture(targets: int, horizons: int, experts: int) -> dict[str, NDAr
 
 
 @inlined
-def _divide(weights, total):
-    for k in range(weights.size):
-        weights[k] = weights[k] / total if total > 0.0 else 1.0 / weights.size
-
-
-@inlined
-def _power_shares(losses, out):
-    """Shares proportional to loss ** -8, the largest 1; equal while no loss is known."""
-    best = np.inf
-    for k in range(losses.size):
+def _best(losses):
+    best = losses[0]
+    for k in range(1, losses.size):
         best = min(best, losses[k])
-    best = max(best, 1e-24)
-    for k in range(losses.size):
-        share = best / max(losses[k], 1e-24)
-        share *= share
-        share *= share
-        out[k] = share * share
+    return max(best, 1e-24)
 
 
 @inlined
-def _poly_shares(regrets, out):
-    """Shares proportional to regret / (its squares so far + the largest); 0 where none is left.
+def _power_share(loss, best):
+    """Return loss ** -8, told in that of the best."""
+    share = best / max(loss, 1e-24)
+    share *= share
+    share *= share
+    return share * share
+
+
+@inlined
+def _poly_share(regrets, k):
+    """Return regret / (its squares so far + the largest) of expert k; 0 where none is left.
 
     regrets (2 E + 1,): how much better each expert would have been, the squares, the largest.
     """
-    experts = out.size
-    largest = regrets[2 * experts]
-    for k in range(experts):
-        better = max(regrets[k], 0.0)
-        out[k] = better / max(regrets[experts + k] + largest, 1e-100)
-
-
-@cached(forceinline=True)
-def power_weights(losses, out):
-    """Weights proportional to loss ** -8, summing to 1."""
-    _power_shares(losses, out)
-    _divide(out, out.sum())
+    experts = regrets.size // 2
+    return max(regrets[k], 0.0) / max(regrets[experts + k] + regrets[2 * experts], 1e-100)
 
 
 @inlined
-def _mean(shares, values):
-    """Mean by shares, taken around the first value so that equal values stay what they are.
+def _power_mean(losses, values):
+    """Mean with shares of loss ** -8, taken around the first value: equal values stay as they are.
 
-    All count the same where no share is left.
+    All count the same while no loss is known.
     """
+    best, total, shift = _best(losses), 0.0, 0.0
+    for k in range(values.size):
+        share = _power_share(losses[k], best)
+        total += share
+        shift += share * (values[k] - values[0])
+    return values[0] + shift / total
+
+
+@inlined
+def _poly_mean(regrets, values):
+    """Mean with polynomial shares, likewise; all count the same where no regret is left."""
     total, shift, plain = 0.0, 0.0, 0.0
     for k in range(values.size):
-        apart = values[k] - values[0]
-        total += shares[k]
-        shift += shares[k] * apart
+        share, apart = _poly_share(regrets, k), values[k] - values[0]
+        total += share
+        shift += share * apart
         plain += apart
     return values[0] + (shift / total if total > 0.0 else plain / values.size)
 
 
 @inlined
-def mix(losses, regrets, top_losses, issued, weights):
+def mix(losses, regrets, top_losses, issued):
     """Mix the answers at the end of `issued` (1 + MIXTURES + E,) into its front."""
-    mixtures = issued[1 : 1 + MIXTURES]
-    experts = issued[1 + MIXTURES :]
-    shares = weights[: experts.size]
+    mixtures, experts = issued[1 : 1 + MIXTURES], issued[1 + MIXTURES :]
     for g in range(losses.shape[0]):
-        _power_shares(losses[g], shares)
-        mixtures[g] = _mean(shares, experts)
+        mixtures[g] = _power_mean(losses[g], experts)
     for g in range(regrets.shape[0]):
-        _poly_shares(regrets[g], shares)
-        mixtures[losses.shape[0] + g] = _mean(shares, experts)
-    _power_shares(top_losses, weights[:MIXTURES])
-    issued[0] = _mean(weights[:MIXTURES], mixtures)
+        mixtures[losses.shape[0] + g] = _poly_mean(regrets[g], experts)
+    issued[0] = _power_mean(top_losses, mixtures)
+
+
+@inlined
+def _divide(weights):
+    total = 0.0
+    for k in range(weights.size):
+        total += weights[k]
+    for k in range(weights.size):
+        weights[k] = weights[k] / total if total > 0.0 else 1.0 / weights.size
+
+
+@inlined
+def power_weights(losses, out):
+    """Weights proportional to loss ** -8; equal while no loss is known."""
+    best = _best(losses)
+    for k in range(losses.size):
+        out[k] = _power_share(losses[k], best)
+    _divide(out)
+
+
+@inlined
+def _poly_weights(regrets, out):
+    for k in range(out.size):
+        out[k] = _poly_share(regrets, k)
+    _divide(out)
 
 
 @cached
@@ -130,8 +148,7 @@ def expert_weights(losses, regrets, top_losses):
         if g < losses.shape[0]:
             power_weights(losses[g], shares)
         else:
-            _poly_shares(regrets[g - losses.shape[0]], shares)
-            _divide(shares, shares.sum())
+            _poly_weights(regrets[g - losses.shape[0]], shares)
         for k in range(out.size):
             out[k] += top[g] * shares[k]
     return out

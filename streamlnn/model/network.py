@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamlnn.model import readout
 from streamlnn.model.compiled import entry, exact, inlined, unowned
+from streamlnn.model.handle import HandleType, register
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     copy,
@@ -28,7 +29,6 @@ from streamlnn.model.readout import (
 )
 from streamlnn.model.reservoir import follow, hear_inputs, hear_others, leak, open_gate
 from streamlnn.model.squash import squash
-from streamlnn.model.state import HandleType
 
 Array = NDArray[Any]
 
@@ -81,7 +81,7 @@ ROOM = ("u",)
 """Arrays that hold nothing from one record to the next."""
 
 
-@structref.register
+@register
 class _NetworkHandleType(HandleType):
     """How numba sees a `NetworkHandle`."""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 from numba.experimental import structref
 from numpy.typing import NDArray
 
 from streamlnn.model.compiled import entry, unowned
+from streamlnn.model.handle import HandleType, register
 
 # counts: SEQ records stepped, PUSHED forecasts issued, GAPS elapsed times seen, THINNED forecasts
 # that no horizon waits for any more, SEASON_PUSHED past values kept, ARRIVAL what was odd about
@@ -127,15 +127,7 @@ class State(NamedTuple):
     season_search: NDArray[Any]  # (T, 5) what is known of seasons that were not given; (0, 5)
 
 
-class HandleType(types.StructRef):
-    """How numba sees one reference to many arrays."""
-
-    def preprocess_fields(self, fields: Any) -> Any:
-        """Forget what is only true of one array, so that one compilation serves all."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
-
-
-@structref.register
+@register
 class _StateHandleType(HandleType):
     """How numba sees a `Handle`."""
 

@@ -57,11 +57,11 @@ WARM_AFTER = 32
 
 
 @exact
-def _forecast_one(s, at, slot, t, h, weights):
+def _forecast_one(s, at, slot, t, h):
     field = s.targets[t]
     issued = s.waiting_experts[slot, t, h]
     ask_experts(s, at, t, h, issued[1 + MIXTURES :])
-    mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, weights)
+    mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued)
     bands = s.waiting_bands[slot, t, h]
     bands[0] = band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h])
     if h > 0 and s.scores[t, h, SCORED] < WARM_AFTER:
@@ -81,14 +81,13 @@ def _issue(s, at):
     """Forecast every target and horizon, and let the forecasts wait for their values."""
     slot = s.counts[PUSHED] % s.waiting_at.size
     s.waiting_at[slot], s.waiting_seq[slot] = at, s.counts[SEQ]
-    weights = np.empty(s.waiting_experts.shape[3])
     for t in range(s.targets.size):
         field = s.targets[t]
         seen = s.scales[field, SEEN] > 0.0
         s.waiting_base[slot, t, 0] = s.history[field, 0] if seen else np.nan
         s.waiting_base[slot, t, 1] = step_scale(s.scales[field])
         for h in range(s.horizons.size):
-            _forecast_one(s, at, slot, t, h, weights)
+            _forecast_one(s, at, slot, t, h)
     s.counts[PUSHED] += 1
 
 
