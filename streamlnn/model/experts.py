@@ -30,6 +30,7 @@ from streamlnn.model.readout import (
     absorb,
     begin,
     column_start,
+    copy,
     dot,
     drop_tiny,
     drop_tiny_column,
@@ -39,7 +40,7 @@ from streamlnn.model.readout import (
 )
 from streamlnn.model.scaling import HIGH, LOW, SMOOTHED, step_scale
 from streamlnn.model.settings import Settings
-from streamlnn.model.state import SEQ
+from streamlnn.model.state import PUSHED, SEQ
 
 PERSISTENCE, SMOOTHING, FIRST_READOUT = range(3)
 
@@ -129,6 +130,36 @@ def ask_experts(s, t, h, answers):
         answers[i] = _bounded(s, field, answers[i])
 
 
+# ----------------------------------------------------------------------------- before it is known
+
+
+@inlined
+def _say_group(weights, x, sizes, said):
+    start = 0
+    for r in range(sizes.size):
+        end = start + sizes[r]
+        said[r] = dot(weights[start:end], x[: sizes[r]])
+        start = end
+
+
+@exact
+def say(s, h):
+    """Note what the readouts of one horizon now say of the oldest forecast that waits for it."""
+    slot, J = s.due[h] % s.waiting_at.size, s.joint_sizes.size
+    for t in range(s.targets.size):
+        _say_group(s.weights[t, h], s.waiting_x[slot], s.joint_sizes, s.said[t, h, :J])
+        _say_group(s.own_weights[t, h], s.waiting_own[slot, t], s.own_sizes, s.said[t, h, J:])
+    s.said_of[h] = s.due[h]
+
+
+@exact
+def say_ahead(s):
+    """Do so for every horizon before the value comes that they are held against."""
+    for h in range(s.horizons.size):
+        if s.due[h] < s.counts[PUSHED]:
+            say(s, h)
+
+
 # -------------------------------------------------------------------------------------- absorbing
 
 
@@ -162,6 +193,7 @@ def begin_anew(s):
     n = s.joint_sizes[0]
     begin(s.U[: column_start(n)], s.D[:n], s.joint_settings[0, 1])
     s.weights[:, :, :n] = 0
+    s.said[:, :, 0] = 0
     s.waiting_gain[:, :n] = 0
     s.refresh_gain[:, :n] = 0
 
@@ -169,10 +201,10 @@ def begin_anew(s):
 @exact
 def absorb_all(s, slot):
     """Take the newest features into the covariances; their gains wait beside them."""
-    s.waiting_x[slot] = s.features
+    copy(s.features, s.waiting_x[slot])
     _absorb_group(s.U, s.D, s.features, s.joint_sizes, s.joint_settings, s.waiting_gain[slot])
     for t in range(s.targets.size):
-        s.waiting_own[slot, t] = s.own[t]
+        copy(s.own[t], s.waiting_own[slot, t])
         gain = s.waiting_own_gain[slot, t]
         _absorb_group(s.U_own[t], s.D_own[t], s.own[t], s.own_sizes, s.own_settings, gain)
 

@@ -25,12 +25,14 @@ from streamlnn.model.jumps import HELD, is_wide, settle_jump, watch_jump
 from streamlnn.model.modes import MODES, turn
 from streamlnn.model.plasticity import adapt
 from streamlnn.model.profiles import CLOCKED, move_profiles, usual_values
-from streamlnn.model.readout import copy, drop_tiny, fill
-from streamlnn.model.reservoir import hear, lag_units, leak, open_gate
+from streamlnn.model.readout import add_scaled, copy, drop_tiny, fill
+from streamlnn.model.reservoir import hear_others, leak, open_gate
 from streamlnn.model.scaling import (
     FRESH,
+    KEPT,
     LAGS,
     LARGEST,
+    RESETTLED,
     SEEN,
     level,
     settle_level,
@@ -119,7 +121,7 @@ def _is_taken(s, field, value, steps):
 def take_value(s, field, value, steps):
     scale, history = s.scales[field], s.history[field]
     seen = abs(value) <= LARGEST
-    s.observed[field] = value if seen else np.nan
+    s.values[field], scale[RESETTLED] = value if seen else np.nan, KEPT
     if scale[SEEN] == 0.0:
         fill(history, value if seen else 0.0)
     taken = seen and _is_taken(s, field, value, steps)
@@ -147,12 +149,6 @@ def _lags_into(out, scale, history, lags):
 
 
 @exact
-def _levels_into(out, scale, history, lags):
-    for k in range(lags):
-        out[k] = settled_level(scale, history[k])
-
-
-@exact
 def _usual_into(s, t, chosen, out):
     """Write the usual changes over `chosen` of the horizons, in scales; 0 if unknown."""
     per_step = 1.0 / step_scale(s.scales[s.targets[t]])
@@ -168,7 +164,7 @@ def _usual_into(s, t, chosen, out):
 def _make_linear(s, time):
     """Lags, calendar and usual changes into the joint features; return where they end."""
     fields = s.history.shape[0]
-    lags = s.V.shape[1] // fields
+    lags = s.V.shape[0] // fields
     s.features[0] = 1
     for i in range(fields):
         _lags_into(s.features[1 + i * lags :], s.scales[i], s.history[i], lags)
@@ -184,33 +180,59 @@ def _make_linear(s, time):
 
 
 @exact
-def _advance_reservoir(s, steps):
-    fields, units = s.history.shape[0], s.x.size
-    u, net = np.empty(fields, s.x.dtype), np.empty_like(s.x)
-    drive, rate = np.empty_like(s.x), np.empty_like(s.x)
-    for i in range(fields):
-        u[i] = settled_level(s.scales[i], s.history[i, 0])
-    hear(s.x, u, s.taps, s.W, s.W_in, s.bias, net)
-    for i in range(units):
-        drive[i] = s.ip_gain[i] * net[i] + s.ip_bias[i]
+def _hear_past(s, since):
+    """Sum up what the units on the lags hear but for the next values; `since` 1: the newest."""
+    lags = s.V.shape[0] // s.history.shape[0]
+    copy(s.V_bias, s.lag_drive)
+    for i in range(s.history.shape[0]):
+        for k in range(1, lags):
+            heard = settled_level(s.scales[i], s.history[i, k - 1 + since])
+            add_scaled(s.lag_drive, s.x.dtype.type(heard), s.V[i * lags + k])
+
+
+@exact
+def hear_ahead(s):
+    """Sum up what all units will hear when the next values come, the values themselves left out."""
+    hear_others(s.x, s.taps, s.W, s.bias, s.drive)
+    hear_others(s.x, s.taps, s.W_gate, s.gate_bias, s.gate)
+    _hear_past(s, 0)
+
+
+@exact
+def _hear_values(s):
+    """Let all units hear the newest values, too."""
+    lags, moved = s.V.shape[0] // s.history.shape[0], False
+    for i in range(s.history.shape[0]):
+        moved |= s.scales[i, RESETTLED] != KEPT
+    if moved:
+        _hear_past(s, 1)
+    for i in range(s.history.shape[0]):
+        u = s.x.dtype.type(settled_level(s.scales[i], s.history[i, 0]))
+        add_scaled(s.lag_drive, u, s.V[i * lags])
+        add_scaled(s.drive, u, s.W_in[i])
+        add_scaled(s.gate, u, s.gate_in[i])
+
+
+@exact
+def _advance_reservoir(s, steps, drive):
+    for i in range(drive.size):
+        drive[i] = s.ip_gain[i] * s.drive[i] + s.ip_bias[i]
     squash(drive)
     if s.plasticity[0] > 0.0:
-        adapt(s.ip_gain, s.ip_bias, net, drive, s.x.dtype.type(s.plasticity[0]))
-    open_gate(s.x, u, s.taps, s.W_gate, s.gate_in, s.gate_bias, rate)
-    leak(s.x, drive, rate, s.tau, steps)
+        adapt(s.ip_gain, s.ip_bias, s.drive, drive, s.x.dtype.type(s.plasticity[0]))
+    open_gate(s.gate)
+    leak(s.x, drive, s.gate, s.tau, steps)
 
 
 @exact
 def make_features(s, time, steps):
-    fields, units = s.history.shape[0], s.x.size
-    lags = s.V.shape[1] // fields
     end = _make_linear(s, time)
-    window = np.empty(fields * lags, s.features.dtype)
-    for i in range(fields):
-        _levels_into(window[i * lags :], s.scales[i], s.history[i], lags)
-    lag_units(window, s.V, s.V_bias, s.features[end : end + units])
-    _advance_reservoir(s, steps)
-    copy(s.x, s.features[end + units :])
+    on_lags, reservoir = s.features[end : end + s.x.size], s.features[end + s.x.size :]
+    _hear_values(s)
+    copy(s.lag_drive, on_lags)
+    squash(on_lags)
+    _advance_reservoir(s, steps, reservoir)
+    copy(s.x, reservoir)
 
 
 @exact

@@ -20,11 +20,10 @@ from streamlnn.model.compiled import direct
 from streamlnn.model.experts import expert_names
 from streamlnn.model.initial import initial_state
 from streamlnn.model.mixture import MIXTURES
-from streamlnn.model.records import Event, Forecast, Status
+from streamlnn.model.records import Event, Forecast
 from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
 from streamlnn.model.state import (
-    CONDITIONS,
     NEXT_LOOK,
     PENDING,
     PUSHED,
@@ -40,7 +39,7 @@ from streamlnn.model.waiting import with_room
 
 Array = NDArray[Any]
 
-_STATUS: tuple[Status, ...] = ("warming", "ok", "drifting")
+_NO_TIME = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +111,6 @@ class Forecaster:
             plasticity,
         )
         self._by_time, self._scalar = self._settings.by_time, fields == 1
-        self._when, self._row = np.full(1, np.nan), np.empty((1, fields))
         self._bind(initial_state(self._settings))
 
     def step(self, time: float | None, values: ArrayLike) -> Forecast:
@@ -134,13 +132,15 @@ class Forecaster:
         As `step`, apart from taking the features into the covariances: O(features^2), and of no
         use to this forecast. That is left to `absorb`, or to the next record: publish in between.
         """
-        if time is not None or self._by_time:
-            self._when[0] = self._time(time)
-        self._fill_row(values)
-        made: Array = np.empty((1, self._row_size))
-        events = self._run(self._when, self._row, made)
-        self._when[0] = np.nan
-        return self._told(time, made[0], events)
+        when = _NO_TIME if time is None and not self._by_time else self._time(time)
+        value: object = values
+        if not (isinstance(value, float) and self._scalar):  # the usual case, 1 us faster
+            value = self._taken(values)
+        row: Array = np.empty(self._row_size)
+        events: tuple[Event, ...] = ()
+        if self._observe_one(self._handle, when, value, row):
+            events = self._after_stop(when, value, row)
+        return Forecast(time, events, self._shape, row)
 
     def absorb(self) -> None:
         """Learn what `observe` left; nothing where nothing was left."""
@@ -266,16 +266,13 @@ class Forecaster:
         """Bytes of memory that the model's arrays take."""
         return sum(array.nbytes for array in self._state)
 
-    def _fill_row(self, values: ArrayLike) -> None:
-        given: object = values
-        if isinstance(given, float) and self._scalar:
-            self._row[0, 0] = given  # the usual case, 1 us faster
-            return
-        shape: tuple[int, ...] = np.shape(values)
-        if shape != (self._row.size,) and (shape or not self._scalar):
-            fields = self._settings.fields
-            raise ValueError(f"values have shape {shape}; this model wants ({fields},)")
-        self._row[0] = values
+    def _taken(self, values: ArrayLike) -> float:
+        """Keep a record where compiled code finds it; return its first value."""
+        kept, shape = self._state.values, np.shape(values)
+        if shape != kept.shape and (shape or not self._scalar):
+            raise ValueError(f"values have shape {shape}; this model wants ({kept.size},)")
+        kept[:] = values
+        return float(kept[0])
 
     def _rows(self, values: ArrayLike) -> Array:
         rows = np.asarray(values, np.float64)
@@ -311,16 +308,23 @@ class Forecaster:
         done = self._observe_rows(self._handle, times, rows, made)
         if done == len(rows) and not self._counts[STOPPED]:
             return ()
-        events = self._heed(times, done)
+        events = self._heed(float(times[done - 1]))
         while done < len(rows):
             more = self._observe_rows(self._handle, times[done:], rows[done:], made[done:])
             if more == 0:
                 self._bind(with_room(self._state))
             done += more
-            events += self._heed(times, done)
+            events += self._heed(float(times[done - 1]))
         return events
 
-    def _heed(self, times: Array, done: int) -> tuple[Event, ...]:
+    def _after_stop(self, when: float, value: object, row: Array) -> tuple[Event, ...]:
+        """Do what compiled code stopped for at one record; step the record if that is to come."""
+        if not self._counts[STOPPED]:
+            self._bind(with_room(self._state))
+            self._observe_one(self._handle, when, value, row)
+        return self._heed(when)
+
+    def _heed(self, time: float) -> tuple[Event, ...]:
         """Do what compiled code stops for: tell of the newest record, or look for a season."""
         counts = self._counts
         if not counts[STOPPED]:
@@ -328,13 +332,11 @@ class Forecaster:
         counts[STOPPED] = 0
         if 0 < counts[NEXT_LOOK] <= counts[SEASON_PUSHED]:
             season_finding.look(self._state)
-        time = float(times[done - 1])
         return tuple(monitor.events(self._state, None if math.isnan(time) else time))
 
     def _twin(self, block: NDArray[np.uint8] | None = None) -> Forecaster:
         """Return a forecaster with a copy of this one's state, in `block` (see `in_one_block`)."""
         twin = copy(self)
-        twin._when, twin._row = self._when.copy(), self._row.copy()
         twin._bind(self._state, block)
         return twin
 
@@ -343,42 +345,17 @@ class Forecaster:
         self._handle = bind(self._state)
         self._counts, told = self._state.counts, state.forecast
         self._told_size, self._row_size = told.size, told.size + state.condition.size + 2
-        self._told_shape = told.shape if told.shape[2] > 1 else told.shape[:2]
-        self._places = _places(TOLD, told[0].size) + _places(CONDITIONS, told.shape[2], told.size)
-        made = np.empty((1, self._row_size))
-        self._observe_rows = direct(stepping.observe, self._handle, self._when, self._row, made)
+        shape: tuple[int, ...] = told.shape[1:]
+        self._shape = shape if shape[1] > 1 else shape[:1]
+        row, rows = np.empty(self._row_size), np.empty((1, self._row_size))
+        self._observe_one = direct(stepping.observe_one, self._handle, 0.0, 0.0, row)
+        records = np.empty(1), np.empty((1, state.values.size))
+        self._observe_rows = direct(stepping.observe, self._handle, *records, rows)
         self._absorb_newest = direct(stepping.absorb, self._handle)
 
     def _forecasts(self, made: Array) -> Array:
         """Rows of output as (n, TOLD, horizons) or (n, TOLD, horizons, targets)."""
-        return made[:, : self._told_size].reshape(-1, *self._told_shape)
-
-    def _told(self, time: float | None, row: Array, events: tuple[Event, ...]) -> Forecast:
-        # sliced one by one, which is faster than to reshape and to unpack
-        found = [row[place] for place in self._places]
-        if len(self._told_shape) > 2:
-            found[:TOLD] = [part.reshape(self._told_shape[1:]) for part in found[:TOLD]]
-        yhat, lower, upper, coverage, skill, y, score, sign, active = found
-        return Forecast(
-            time,
-            int(row[-1]),
-            _STATUS[int(row[-2])],
-            y,
-            yhat,
-            lower,
-            upper,
-            coverage,
-            skill,
-            score,
-            sign,
-            active,
-            events,
-        )
-
-
-def _places(count: int, size: int, start: int = 0) -> list[slice]:
-    """Return where so many parts of one size lie, one after the other."""
-    return [slice(start + i * size, start + (i + 1) * size) for i in range(count)]
+        return made[:, : self._told_size].reshape(-1, TOLD, *self._shape)
 
 
 def _sync_folder(folder: Path) -> None:

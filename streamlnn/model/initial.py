@@ -16,7 +16,7 @@ from streamlnn.model.modes import initial_modes
 from streamlnn.model.monitor import WATCHED
 from streamlnn.model.profiles import initial_profiles
 from streamlnn.model.readout import unit_factor
-from streamlnn.model.reservoir import LagUnits, Reservoir
+from streamlnn.model.reservoir import LagUnits, Reservoir, by_inputs
 from streamlnn.model.scaling import initial_scaling
 from streamlnn.model.season_search import FEWEST
 from streamlnn.model.seasons import initial_seasons
@@ -30,7 +30,8 @@ PLASTICITY_RATE = 1e-4
 
 def initial_state(settings: Settings) -> State:
     """Return the arrays of a model that has seen nothing."""
-    parts = _fixed(settings) | _running(settings) | _readouts(settings)
+    fixed = _fixed(settings)
+    parts = fixed | _running(settings) | _readouts(settings) | _heard(fixed)
     return State(**parts, **_waiting(settings, parts), **initial_seasons(settings))
 
 
@@ -66,13 +67,13 @@ def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[
     return {
         "taps": reservoir.taps.astype(np.int64),
         "W": reservoir.links,
-        "W_in": reservoir.W_in,
+        "W_in": by_inputs(reservoir.W_in),
         "bias": reservoir.bias,
         "tau": reservoir.tau,
         "W_gate": reservoir.gate_links,
-        "gate_in": reservoir.gate_in,
+        "gate_in": by_inputs(reservoir.gate_in),
         "gate_bias": reservoir.gate_bias,
-        "V": lag_units.V,
+        "V": by_inputs(lag_units.V),
         "V_bias": lag_units.bias,
     }
 
@@ -118,8 +119,16 @@ def _readouts(settings: Settings) -> dict[str, NDArray[Any]]:
         "weights": np.zeros((T, H, _sizes(joint).sum()), dtype),
         "U_own": np.tile(_factors(own, dtype), (T, 1)),
         "D_own": np.tile(_precisions(own), (T, 1)).astype(dtype),
+        "said": np.zeros((T, H, len(joint) + len(own)), dtype),
+        "said_of": np.full(H, -1),
         "own_weights": np.zeros((T, H, _sizes(own).sum()), dtype),
     }
+
+
+def _heard(fixed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what the units hear while all are at rest: their biases."""
+    biases = {"drive": "bias", "gate": "gate_bias", "lag_drive": "V_bias"}
+    return {name: fixed[bias].copy() for name, bias in biases.items()}
 
 
 def _factors(learners: list[Learner], dtype: str) -> NDArray[Any]:

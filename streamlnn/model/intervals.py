@@ -30,6 +30,10 @@ TRACKER_RATES = np.array([0.01, 0.03, 0.1, 0.01, 0.01])
 MEAN_RATES = np.array([0.0, 0.0, 0.0, 1.0 / 50.0, 1.0 / 150.0])
 
 
+LEAST_WIDTH = 1e-6
+LEAST_LOG_WIDTH = np.log(LEAST_WIDTH)
+
+
 def initial_intervals(targets: int, horizons: int) -> dict[str, NDArray[Any]]:
     """Return the trackers before the first error: as wide as one usual change."""
     shape = (targets, horizons, TRACKER_RATES.size)
@@ -66,24 +70,38 @@ def _normal_width(alpha: float) -> float:
 @inlined
 def _tracker(log_q, means, k):
     if MEAN_RATES[k] == 0.0:
-        return max(np.exp(log_q[k]), 1e-6)
-    return max(means[k] * np.exp(log_q[k]), 1e-6)
+        return max(np.exp(log_q[k]), LEAST_WIDTH)
+    return max(means[k] * np.exp(log_q[k]), LEAST_WIDTH)
 
 
 @inlined
-def band(log_q, means, losses, out):
-    """Half width in scales, and each tracker's own behind it, into `out`."""
+def _log_width(log_q, means, k):
+    moved = 0.0 if MEAN_RATES[k] == 0.0 else np.log(means[k])
+    return max(moved + log_q[k], LEAST_LOG_WIDTH)
+
+
+@inlined
+def band(log_q, means, losses):
+    """Return the half width in scales."""
     best = np.inf
     for k in range(losses.size):
-        out[1 + k] = _tracker(log_q, means, k)
         best = min(best, losses[k])
     best = max(best, 1e-24)
     total, mean = 0.0, 0.0
     for k in range(losses.size):
-        weight = (max(losses[k], 1e-24) / best) ** -4.0
+        share = best / max(losses[k], 1e-24)
+        share *= share
+        weight = share * share
         total += weight
-        mean += weight * np.log(out[1 + k])
-    out[0] = np.exp(mean / total)
+        mean += weight * _log_width(log_q, means, k)
+    return np.exp(mean / total)
+
+
+@inlined
+def widths(log_q, means, out):
+    """Write each tracker's own half width, which it will learn from: no part of the forecast."""
+    for k in range(out.size):
+        out[k] = _tracker(log_q, means, k)
 
 
 @inlined

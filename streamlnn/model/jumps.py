@@ -28,6 +28,8 @@ from streamlnn.model.scaling import (
     JUMP_TO,
     JUMPS,
     MEAN,
+    MOVED,
+    RESETTLED,
     SETTLED_MEAN,
     SMOOTHED,
     SPREAD,
@@ -92,7 +94,7 @@ def settle_jump(scale, history, value):
     scale[STAYED] = REMEMBERED * scale[STAYED] + (1.0 if stayed else 0.0)
     scale[CAME_BACK] = REMEMBERED * scale[CAME_BACK] + (0.0 if stayed else 1.0)
     if stayed:
-        history[0] = scale[JUMP_TO]
+        history[0], scale[RESETTLED] = scale[JUMP_TO], MOVED  # past values are others now
         if is_wide(scale):
             far = scale[JUMP_TO] - scale[JUMP_FROM]
             scale[MEAN] += far

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamlnn.model import readout
 from streamlnn.model.compiled import entry, exact, inlined, unowned
+from streamlnn.model.handle import HandleType, register
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     copy,
@@ -26,9 +27,8 @@ from streamlnn.model.readout import (
     refresh_weight,
     relax,
 )
-from streamlnn.model.reservoir import follow, hear, leak, open_gate
+from streamlnn.model.reservoir import follow, hear_inputs, hear_others, leak, open_gate
 from streamlnn.model.squash import squash
-from streamlnn.model.state import HandleType
 
 Array = NDArray[Any]
 
@@ -51,18 +51,20 @@ class Network(NamedTuple):
     liquid: Array  # (1,) bool
     taps: Array  # (N, K) int64: which unit each connection comes from
     links: Array  # f (N, K)
-    W_in: Array  # f (N, d)
+    W_in: Array  # f (d, N)
     bias: Array  # f (N,)
     tau: Array  # f (N,) in samples
     half: Array  # f (N,) tanh(1 / 2 tau): the leak of one sample
     gate_links: Array  # f (N, K)
-    gate_in: Array  # f (N, d)
+    gate_in: Array  # f (d, N)
     gate_bias: Array  # f (N,)
     # learned
     counts: Array  # (COUNTS,) int64
     heard: Array  # f (d,) newest values, the last known one where one is missing
     window: Array  # f (lags * d,) newest first
     x: Array  # f (N,) reservoir
+    drive: Array  # f (N,) what each unit will hear, the next values left out
+    gate: Array  # f (N,) likewise its gate
     U: Array  # f covariance factor, see `readout`
     D: Array  # f (n,)
     weights: Array  # f (H, T, n)
@@ -70,17 +72,16 @@ class Network(NamedTuple):
     waiting_gain: Array  # f (C, n)
     refresh_gain: Array  # f (C / 4 + 2, n)
     yhat: Array  # (H, T)
+    said: Array  # f (H, T) what the readouts say of the features whose targets come next
     # room to work in
     u: Array  # (d,) the newest record, NaN where missing
-    drive: Array  # f (N,)
-    rate: Array  # f (N,)
 
 
-ROOM = ("u", "drive", "rate")
+ROOM = ("u",)
 """Arrays that hold nothing from one record to the next."""
 
 
-@structref.register
+@register
 class _NetworkHandleType(HandleType):
     """How numba sees a `NetworkHandle`."""
 
@@ -104,7 +105,8 @@ def _learn(s, h, slot):
     for t in range(s.targets.size):
         y = s.u[s.targets[t]]
         if np.isfinite(y):
-            correct(s.weights[h, t], s.waiting_x[slot], s.waiting_gain[slot], y, 1)
+            error = y - s.said[h, t]
+            correct(s.weights[h, t], s.waiting_x[slot], s.waiting_gain[slot], error, 1)
 
 
 @inlined
@@ -115,24 +117,30 @@ def _relax(s, h, turn):
 
 
 @inlined
+def _due_slot(s, h, newest):
+    slot = newest - s.horizons[h]
+    return slot if slot >= 0 else slot + s.waiting_x.shape[0]
+
+
+@inlined
 def _settle(s, h, newest):
     """Let one horizon learn from what fell due, in the order in which the covariance took it."""
     due = s.counts[SEEN] - s.horizons[h]
     if due < 0:
         return
-    slot = newest - s.horizons[h]
-    _learn(s, h, slot if slot >= 0 else slot + s.waiting_x.shape[0])
+    _learn(s, h, _due_slot(s, h, newest))
     if due % REFRESH_EVERY == 0:
         _relax(s, h, due // REFRESH_EVERY)
 
 
 @inlined
 def _advance(s):
-    hear(s.x, s.heard, s.taps, s.links, s.W_in, s.bias, s.drive)
+    hear_inputs(s.heard, s.W_in, s.drive)
     squash(s.drive)
     if s.liquid[0]:
-        open_gate(s.x, s.heard, s.taps, s.gate_links, s.gate_in, s.gate_bias, s.rate)
-        leak(s.x, s.drive, s.rate, s.tau, 1.0)
+        hear_inputs(s.heard, s.gate_in, s.gate)
+        open_gate(s.gate)
+        leak(s.x, s.drive, s.gate, s.tau, 1.0)
     else:
         follow(s.x, s.drive, s.half)
 
@@ -172,6 +180,24 @@ def _observe(s):
     s.counts[PENDING] = 1
 
 
+@inlined
+def _hear_ahead(s):
+    """Sum up what the units will hear when the next values come, the values left out."""
+    hear_others(s.x, s.taps, s.links, s.bias, s.drive)
+    if s.liquid[0]:
+        hear_others(s.x, s.taps, s.gate_links, s.gate_bias, s.gate)
+
+
+@inlined
+def _say_ahead(s):
+    """Note what the readouts say of features whose targets come with the next record."""
+    newest = s.counts[SEEN] % s.waiting_x.shape[0]
+    for h in range(s.horizons.size):
+        features = s.waiting_x[_due_slot(s, h, newest)]
+        for t in range(s.targets.size):
+            s.said[h, t] = dot(s.weights[h, t], features)
+
+
 @exact
 def _refresh(s, turn):
     weight = refresh_weight(s.manner[0], s.manner[1], s.D.size)
@@ -187,8 +213,10 @@ def _absorb(s):
     readout.absorb(s.U, s.D, s.waiting_x[newest], s.manner[0], s.waiting_gain[newest])
     if seen % REFRESH_EVERY == 0:
         _refresh(s, seen // REFRESH_EVERY)
+    _hear_ahead(s)
     s.counts[SEEN] = seen + 1
     s.counts[PENDING] = 0
+    _say_ahead(s)
 
 
 @entry
@@ -198,8 +226,18 @@ def bind(network):
 
 
 @entry
-def advance(s, u, whole):
-    """Forecast from a record; take its features into the covariance if `whole`.
+def step(s, u):
+    """Forecast from a record and learn from it: `observe` and `absorb` in one call."""
+    if s.u.size == 1:
+        s.u[0] = u
+    _absorb(s)
+    _observe(s)
+    _absorb(s)
+
+
+@entry
+def observe(s, u):
+    """Forecast from a record.
 
     The record is `u` where there is one input, which is faster, and in `s.u` otherwise.
     """
@@ -207,8 +245,6 @@ def advance(s, u, whole):
         s.u[0] = u
     _absorb(s)
     _observe(s)
-    if whole:
-        _absorb(s)
 
 
 @entry

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlnn.model.clock import LAST
-from streamlnn.model.records import Forecast, Status
+from streamlnn.model.records import Forecast
 from streamlnn.model.state import SEQ, STATUS
-
-STATUSES: tuple[Status, ...] = ("warming", "ok", "drifting")
 
 
 def newest(arrays: Mapping[str, NDArray[Any]]) -> Forecast:
@@ -28,12 +26,8 @@ def newest(arrays: Mapping[str, NDArray[Any]]) -> Forecast:
     (True, True)
     """
     counts, last = arrays["counts"], float(arrays["clock"][LAST])
-    told = arrays["forecast"] if arrays["forecast"].shape[2] > 1 else arrays["forecast"][..., 0]
-    return Forecast(
-        None if np.isnan(last) else last,
-        int(counts[SEQ]) - 1,
-        STATUSES[int(counts[STATUS])],
-        arrays["condition"][0],
-        *told,
-        *arrays["condition"][1:],
-    )
+    told, found = arrays["forecast"], arrays["condition"]
+    shape = told.shape[1:] if told.shape[2] > 1 else told.shape[1:2]
+    doing = [counts[STATUS], counts[SEQ] - 1]
+    row = np.concatenate([told.ravel(), found.ravel(), doing])
+    return Forecast(None if np.isnan(last) else last, (), shape, row)

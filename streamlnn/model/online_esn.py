@@ -15,7 +15,7 @@ from streamlnn.model import network
 from streamlnn.model.compiled import direct
 from streamlnn.model.network import COUNTS, ROOM, Network
 from streamlnn.model.readout import unit_factor
-from streamlnn.model.reservoir import Reservoir, dense
+from streamlnn.model.reservoir import Reservoir, by_inputs, dense
 from streamlnn.model.saved import same_form
 from streamlnn.model.waiting import turns
 
@@ -84,8 +84,6 @@ def initial_network(settings: EsnSettings) -> Network:
         x=np.zeros(units, dtype),
         **_readout(settings),
         u=np.zeros(d),
-        drive=np.zeros(units, dtype),
-        rate=np.zeros(units, dtype),
     )
 
 
@@ -104,13 +102,15 @@ def _units(settings: EsnSettings) -> dict[str, Array]:
     return {
         "taps": drawn.taps.astype(np.int64),
         "links": drawn.links,
-        "W_in": drawn.W_in,
+        "W_in": by_inputs(drawn.W_in),
         "bias": drawn.bias,
         "tau": drawn.tau,
         "half": np.tanh(0.5 / drawn.tau),
         "gate_links": drawn.gate_links,
-        "gate_in": drawn.gate_in,
+        "gate_in": by_inputs(drawn.gate_in),
         "gate_bias": drawn.gate_bias,
+        "drive": drawn.bias.copy(),
+        "gate": drawn.gate_bias.copy(),
     }
 
 
@@ -125,6 +125,7 @@ def _readout(settings: EsnSettings) -> dict[str, Array]:
         "waiting_gain": np.zeros((slots, n), dtype),
         "refresh_gain": np.zeros((turns(slots), n), dtype),
         "yhat": np.zeros((H, T)),
+        "said": np.zeros((H, T), dtype),
     }
 
 
@@ -206,7 +207,7 @@ class OnlineESN:
         value: object = u
         if not (isinstance(value, float) and self._single):
             value = self._taken(u)
-        self._advance(self._handle, value, True)
+        self._step(self._handle, value)
         return self._copied()
 
     def observe(self, u: ArrayLike) -> Array:
@@ -218,7 +219,7 @@ class OnlineESN:
         value: object = u
         if not (isinstance(value, float) and self._single):
             value = self._taken(u)
-        self._advance(self._handle, value, False)
+        self._observe(self._handle, value)
         return self._copied()
 
     def absorb(self) -> None:
@@ -272,7 +273,7 @@ class OnlineESN:
     @property
     def W_in(self) -> Array:  # noqa: N802
         """The input weights, (units, inputs)."""
-        return self._network.W_in.copy()
+        return self._network.W_in.T.copy()
 
     @property
     def x(self) -> Array:
@@ -304,7 +305,8 @@ class OnlineESN:
         self._u, self._single = arrays.u, arrays.u.size == 1
         self._copied = (arrays.yhat if arrays.targets.size > 1 else arrays.yhat[:, 0]).copy
         self._handle = handle = network.bind(arrays)
-        self._advance = direct(network.advance, handle, 0.0, True)
+        self._step = direct(network.step, handle, 0.0)
+        self._observe = direct(network.observe, handle, 0.0)
         self._absorb = direct(network.absorb, handle)
         self._replay = direct(network.replay, handle, np.empty((1, 1)), np.empty((1, 1, 1)))
 

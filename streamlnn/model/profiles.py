@@ -136,7 +136,7 @@ def _move(profile, part, share, y, farthest):
 
 @exact
 def _learn(s, t, i, manner, here, rate):
-    scale, y = s.scales[s.targets[t]], s.observed[s.targets[t]]
+    scale, y = s.scales[s.targets[t]], s.values[s.targets[t]]
     if np.isnan(y):
         return
     low, high, share = _place(manner, here)

@@ -65,12 +65,6 @@ def column_start(j):
 
 
 @inlined
-def _column(U, j, rows):
-    start = column_start(j)
-    return U[start : start + rows]
-
-
-@inlined
 def _four_columns(U, j, rows):
     start, step = column_start(j), BLOCK * (j // BLOCK + 1)
     second, third, fourth = start + step, start + 2 * step, start + 3 * step
@@ -158,7 +152,7 @@ def _divide(gain, alpha):
         gain[j] /= alpha
 
 
-@cached(forceinline=True)
+@cached(forceinline=True, _nrt=False)
 def absorb(U, D, x, forgetting, gain):
     """Take features x into the covariance U D U' and leave the gain they earn in `gain`."""
     lam, fours = D.dtype.type(forgetting), D.size - D.size % 4
@@ -169,12 +163,12 @@ def absorb(U, D, x, forgetting, gain):
         f = _four_dots(columns, x)
         alpha = _take_four(columns, D[j : j + 4], gain, f, alpha, lam)
     for j in range(fours, D.size):
-        column = _column(U, j, D.size)
+        column = U[column_start(j) :][: D.size]
         alpha = _take(column, D, gain, j, dot(column, x), alpha, lam)
     _divide(gain, alpha)
 
 
-@cached(forceinline=True)
+@cached(forceinline=True, _nrt=False)
 def refresh(U, D, unit, weight, gain):
     """Absorb one pseudo-observation of the prior: weight `unit` is 0, with `weight`."""
     fill(gain, 0)
@@ -187,7 +181,7 @@ def refresh(U, D, unit, weight, gain):
         f = a[unit], b[unit], c[unit], d[unit]
         alpha = _take_four((a, b, c, d), D[j : j + 4], gain, f, alpha, one)
     for j in range(max(unit, fours), D.size):
-        column = _column(U, j, D.size)
+        column = U[column_start(j) :][: D.size]
         alpha = _take(column, D, gain, j, column[unit], alpha, one)
     _divide(gain, alpha)
 
@@ -208,7 +202,7 @@ def drop_tiny(a):
 @exact
 def drop_tiny_column(U, j):
     """Set what has faded to nothing in column j, above the diagonal, to 0."""
-    drop_tiny(_column(U, j, j))
+    drop_tiny(U[column_start(j) :][:j])
 
 
 @exact
@@ -225,21 +219,19 @@ def refresh_weight(forgetting, ridge, features):
     return ridge * (1.0 - forgetting) * features * REFRESH_EVERY
 
 
-@cached(forceinline=True)
-def correct(weights, x, gain, target, repeats):
-    """Learn one target with the gain its features earned; return the error made before.
+@inlined
+def correct(weights, x, gain, error, repeats):
+    """Learn from the error that the weights make at x, with the gain that x earned.
 
     `repeats` is how many records this one stands for: the gain of an observation of that weight.
     """
-    error = weights.dtype.type(target) - dot(weights, x)
     share = gain.dtype.type(1)
     if repeats > 1:
         share = gain.dtype.type(repeats / (1.0 + (repeats - 1) * dot(x, gain)))
-    add_scaled(weights, share * error, gain)
-    return error
+    add_scaled(weights, share * gain.dtype.type(error), gain)
 
 
-@cached(forceinline=True)
+@inlined
 def relax(weights, unit, gain):
     """Pull the weights towards the prior with the gain of a refresh of `unit`."""
     add_scaled(weights, -weights[unit], gain)
@@ -316,9 +308,11 @@ class Readout:
     def correct(self, x: Array, gain: Array, y: Array) -> Array:
         """Learn `y` with the gain of its `x`; return the errors made before; NaN is skipped."""
         x = x.astype(self.D.dtype)
-        pairs = zip(self.weights, np.atleast_1d(y), strict=True)
-        errors = [np.nan if np.isnan(t) else correct(w, x, gain, t, 1) for w, t in pairs]
-        return np.array(errors)
+        errors = np.atleast_1d(y) - self.predict(x)
+        for weights, error in zip(self.weights, errors, strict=True):
+            if not np.isnan(error):
+                correct(weights, x, gain, error, 1)
+        return np.asarray(errors)
 
     def refresh(self, turn: int) -> tuple[int, Array]:
         """Absorb the prior of one feature, the next in turn; return it and its gain."""

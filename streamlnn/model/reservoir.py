@@ -5,7 +5,6 @@ takes the drawn arrays and calls the compiled functions on them.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
-# ruff: noqa: D103 - most of the compiled ones are named after the one thing they do
 from __future__ import annotations
 
 from typing import Any
@@ -14,31 +13,28 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from streamlnn.model.compiled import fused, inlined
-from streamlnn.model.readout import dot
+from streamlnn.model.readout import add_scaled
 from streamlnn.model.squash import squash
 
 Array = NDArray[Any]
 
 
 @fused
-def _hear_inputs(u, W_in, bias, out):
-    for i in range(out.size):
-        out[i] = bias[i]
-    for k in range(u.size):
-        for i in range(out.size):
-            out[i] += W_in[i, k] * u[k]
-
-
-@fused
-def hear(x, u, taps, W, W_in, bias, out):
-    """Write what every unit hears from others and from the inputs: W x + W_in u + bias."""
-    _hear_inputs(u, W_in, bias, out)
+def hear_others(x, taps, W, bias, out):
+    """Write what every unit hears from others, W x + bias: known before the inputs come."""
     for i in range(x.size):
-        total = out[i]
+        total = bias[i]
         for k in range(taps.shape[1]):
             # unsigned, because of a signed index it is asked each time whether it is negative
             total += W[i, k] * x[np.uint64(taps[i, k])]
         out[i] = total
+
+
+@inlined
+def hear_inputs(u, W_in, out):
+    """Add what every unit hears from the inputs, W_in' u, with W_in (inputs, units)."""
+    for k in range(u.size):
+        add_scaled(out, u[k], W_in[k])
 
 
 @fused
@@ -79,19 +75,11 @@ SPECTRAL_RADIUS = 0.9
 
 
 @inlined
-def open_gate(x, u, taps, W_gate, gate_in, gate_bias, rate):
-    """Write how fast time goes for each unit, by what it hears: the liquid part."""
-    hear(x, u, taps, W_gate, gate_in, gate_bias, rate)
+def open_gate(rate):
+    """Turn what the gate of each unit hears into how fast time goes for it: the liquid part."""
     squash(rate)
-    number = x.dtype.type
+    number = rate.dtype.type
     _open(rate, number(LEAST_RATE), number(RATE_SPAN))
-
-
-@inlined
-def lag_units(window, V, bias, out):
-    for i in range(out.size):
-        out[i] = bias[i] + dot(V[i], window)
-    squash(out)
 
 
 class Reservoir:
@@ -152,9 +140,12 @@ class Reservoir:
         """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
         new, u = x.astype(self.tau.dtype), np.asarray(u, self.tau.dtype)
         drive, rate = np.empty_like(new), np.empty_like(new)
-        hear(new, u, self.taps, self.links, self.W_in, self.bias, drive)
+        hear_others(new, self.taps, self.links, self.bias, drive)
+        hear_others(new, self.taps, self.gate_links, self.gate_bias, rate)
+        hear_inputs(u, by_inputs(self.W_in), drive)
+        hear_inputs(u, by_inputs(self.gate_in), rate)
         squash(drive)
-        open_gate(new, u, self.taps, self.gate_links, self.gate_in, self.gate_bias, rate)
+        open_gate(rate)
         leak(new, drive, rate, self.tau, dt)
         return new
 
@@ -178,6 +169,11 @@ class LagUnits:
 def _log_uniform(random: np.random.Generator, span: tuple[float, float], units: int) -> Array:
     low, high = span
     return np.asarray(np.exp(random.uniform(np.log(low), np.log(high), units)))
+
+
+def by_inputs(weights: Array) -> Array:
+    """Return weights (units, inputs) as (inputs, units), as they are stepped."""
+    return np.ascontiguousarray(weights.T)
 
 
 def dense(taps: Array, links: Array) -> Array:

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.model.compiled import cached, exact, inlined
+from streamlnn.model.compiled import exact, inlined
 
 LAGS = 24
 """Past values of its own that the autoregressions of a target look at."""
@@ -82,8 +82,8 @@ def initial_scaling(fields: int, targets: int) -> dict[str, NDArray[Any]]:
     """Return the arrays of scales and recent values before the first record."""
     return {
         "scales": np.zeros((fields, SCALES)),
+        "values": np.full(fields, np.nan),
         "history": np.zeros((fields, LAGS)),
-        "observed": np.full(fields, np.nan),
         "before": np.full(targets, np.nan),
     }
 
@@ -110,7 +110,7 @@ def _floored(size, biggest):
     return max(size, 1e-6 * biggest)
 
 
-@cached
+@exact
 def update_scale(scale, value, last):
     """Let the running location and scales of one field see an observed value."""
     first = scale[SEEN] == 0.0
@@ -150,8 +150,8 @@ def settle_level(scale):
     spread, settled = scale[SPREAD], scale[SETTLED_SPREAD]
     moved = spread > 2.0 * settled or 2.0 * spread < settled
     moved |= abs(scale[MEAN] - scale[SETTLED_MEAN]) > 2.0 * settled
-    scale[RESETTLED] = LEARNED if learning else MOVED if moved else KEPT
     if learning or moved:
+        scale[RESETTLED] = LEARNED if learning else MOVED
         scale[SETTLED_MEAN], scale[SETTLED_SPREAD] = scale[MEAN], spread
 
 

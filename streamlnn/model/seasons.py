@@ -43,5 +43,5 @@ def remember(s, at):
         return
     s.season_at[n % size] = at
     for t in range(s.targets.size):
-        s.season_values[n % size, t] = s.observed[s.targets[t]]
+        s.season_values[n % size, t] = s.values[s.targets[t]]
     s.counts[SEASON_PUSHED] = n + 1

@@ -15,7 +15,7 @@ import numpy as np
 from streamlnn.model.anomaly import LATEST, LATEST_HALF, LATEST_Y, LATEST_YHAT
 from streamlnn.model.clock import BEFORE, CADENCE, REGULAR
 from streamlnn.model.compiled import exact, inlined
-from streamlnn.model.experts import relax_all
+from streamlnn.model.experts import relax_all, say
 from streamlnn.model.intervals import track
 from streamlnn.model.jumps import HELD
 from streamlnn.model.mixture import judge
@@ -32,11 +32,11 @@ WILD = 8.0
 
 
 @inlined
-def _correct_group(weights, x, gain, sizes, change, repeats):
+def _correct_group(weights, x, gain, sizes, said, change, repeats):
     start = 0
     for r in range(sizes.size):
-        end = start + sizes[r]
-        correct(weights[start:end], x[: sizes[r]], gain[start:end], change, repeats)
+        end, error = start + sizes[r], change - said[r]
+        correct(weights[start:end], x[: sizes[r]], gain[start:end], error, repeats)
         start = end
 
 
@@ -50,10 +50,10 @@ def _learn(s, slot, t, h, y):
     change = min(max((y - base) / size, -limit), limit)
     rate = max(1.0 / (scores[SCORED] + 1.0), 0.001)
     scores[CHANGE] = np.sqrt(usual * usual + rate * (change * change - usual * usual))
-    x, gain = s.waiting_x[slot], s.waiting_gain[slot]
-    _correct_group(s.weights[t, h], x, gain, s.joint_sizes, change, repeats)
-    x, gain = s.waiting_own[slot, t], s.waiting_own_gain[slot, t]
-    _correct_group(s.own_weights[t, h], x, gain, s.own_sizes, change, repeats)
+    x, gain, said = s.waiting_x[slot], s.waiting_gain[slot], s.said[t, h]
+    _correct_group(s.weights[t, h], x, gain, s.joint_sizes, said, change, repeats)
+    x, gain, said = s.waiting_own[slot, t], s.waiting_own_gain[slot, t], said[s.joint_sizes.size :]
+    _correct_group(s.own_weights[t, h], x, gain, s.own_sizes, said, change, repeats)
     return usual
 
 
@@ -98,7 +98,7 @@ def _relax(s, seq, h):
 @exact
 def _arrived(s, t, due, now, bridged):
     """Target t at coordinate `due`, between the newest record and the one before it."""
-    y = s.observed[s.targets[t]]
+    y = s.values[s.targets[t]]
     if not s.by_time[0] or now - due <= 1e-3 * s.clock[CADENCE]:
         return y
     if not bridged:
@@ -119,6 +119,8 @@ def settle(s, now):
             due = s.waiting_at[slot] + s.horizons[h]
             if due > now + slack:
                 break
+            if s.said_of[h] != s.due[h]:
+                say(s, h)
             s.due[h] += 1
             if s.waiting_seq[slot] % s.stride[h] != 0:
                 continue

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 from numba.experimental import structref
 from numpy.typing import NDArray
 
 from streamlnn.model.compiled import entry, unowned
+from streamlnn.model.handle import HandleType, register
 
 # counts: SEQ records stepped, PUSHED forecasts issued, GAPS elapsed times seen, THINNED forecasts
 # that no horizon waits for any more, SEASON_PUSHED past values kept, ARRIVAL what was odd about
@@ -62,23 +62,26 @@ class State(NamedTuple):
     plasticity: NDArray[Any]  # (1,) learning rate of the intrinsic plasticity, 0: off
     taps: NDArray[Any]  # (units, fan_in) int64: which unit each connection comes from
     W: NDArray[Any]  # f (units, fan_in)
-    W_in: NDArray[Any]  # f (units, F)
+    W_in: NDArray[Any]  # f (F, units)
     bias: NDArray[Any]  # f (units,)
     tau: NDArray[Any]  # f (units,) in usual steps
     W_gate: NDArray[Any]  # f (units, fan_in)
-    gate_in: NDArray[Any]  # f (units, F)
+    gate_in: NDArray[Any]  # f (F, units)
     gate_bias: NDArray[Any]  # f (units,)
-    V: NDArray[Any]  # f (units, F * lags)
+    V: NDArray[Any]  # f (F * lags, units)
     V_bias: NDArray[Any]  # f (units,)
     # learned
     counts: NDArray[Any]
     clock: NDArray[Any]
     gaps: NDArray[Any]  # (32,) the latest elapsed times
     scales: NDArray[Any]  # (F, SCALES)
+    values: NDArray[Any]  # (F,) the newest record as it came, NaN where missing
     history: NDArray[Any]  # (F, LAGS) newest first, missing values filled in
-    observed: NDArray[Any]  # (F,) the newest values as they came, NaN where missing
     before: NDArray[Any]  # (T,) the record before the newest, NaN where missing
     x: NDArray[Any]  # f (units,) reservoir
+    drive: NDArray[Any]  # f (units,) what each unit will hear, the next values left out
+    gate: NDArray[Any]  # f (units,) likewise its gate
+    lag_drive: NDArray[Any]  # f (units,) likewise the units on the lags
     ip_gain: NDArray[Any]  # f (units,) intrinsic plasticity
     ip_bias: NDArray[Any]  # f (units,)
     modes: NDArray[Any]  # f (T, 2, P) real and imaginary parts
@@ -90,6 +93,8 @@ class State(NamedTuple):
     U_own: NDArray[Any]  # f (T, packed)
     D_own: NDArray[Any]  # f (T, B)
     own_weights: NDArray[Any]  # f (T, H, B)
+    said: NDArray[Any]  # f (T, H, J + R) what the readouts say of the forecast due next
+    said_of: NDArray[Any]  # (H,) int64: which one that is, counted as in `due`
     losses: NDArray[Any]  # (T, H, 3, E)
     regrets: NDArray[Any]  # (T, H, 2, 2 E + 1)
     top_losses: NDArray[Any]  # (T, H, G)
@@ -125,15 +130,7 @@ class State(NamedTuple):
     profile_manner: NDArray[Any]  # (S + 2, MANNER)
 
 
-class HandleType(types.StructRef):
-    """How numba sees one reference to many arrays."""
-
-    def preprocess_fields(self, fields: Any) -> Any:
-        """Forget what is only true of one array, so that one compilation serves all."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
-
-
-@structref.register
+@register
 class _StateHandleType(HandleType):
     """How numba sees a `Handle`."""
 

@@ -17,9 +17,9 @@ from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
 from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
 from streamlnn.model.compiled import entry, exact
 from streamlnn.model.drift import DRIFTING
-from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all
-from streamlnn.model.features import make_features, make_own_features, take_value
-from streamlnn.model.intervals import band
+from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all, say_ahead
+from streamlnn.model.features import hear_ahead, make_features, make_own_features, take_value
+from streamlnn.model.intervals import band, widths
 from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.profiles import learn_profiles
@@ -58,13 +58,13 @@ WARM_AFTER = 32
 
 
 @exact
-def _forecast_one(s, slot, t, h, weights):
+def _forecast_one(s, slot, t, h):
     field = s.targets[t]
     issued = s.waiting_experts[slot, t, h]
     ask_experts(s, t, h, issued[1 + MIXTURES :])
-    mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, weights)
+    mix(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued)
     bands = s.waiting_bands[slot, t, h]
-    band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h], bands)
+    bands[0] = band(s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h])
     if h > 0 and s.scores[t, h, SCORED] < WARM_AFTER:
         # Nothing is known of this horizon yet: as wide as a random walk that the last one knows.
         shorter = s.waiting_bands[slot, t, h - 1, 0]
@@ -85,14 +85,13 @@ def _issue(s, at):
     """Forecast every target and horizon, and let the forecasts wait for their values."""
     slot = s.counts[PUSHED] % s.waiting_at.size
     s.waiting_at[slot], s.waiting_seq[slot] = at, s.counts[SEQ]
-    weights = np.empty(s.waiting_experts.shape[3])
     for t in range(s.targets.size):
         field = s.targets[t]
         seen = s.scales[field, SEEN] > 0.0
         s.waiting_base[slot, t, 0] = s.history[field, 0] if seen else np.nan
         s.waiting_base[slot, t, 1] = step_scale(s.scales[field])
         for h in range(s.horizons.size):
-            _forecast_one(s, slot, t, h, weights)
+            _forecast_one(s, slot, t, h)
     s.counts[PUSHED] += 1
 
 
@@ -143,26 +142,26 @@ def _grade(s):
 
 
 @exact
-def _take_values(s, values, steps):
+def _take_values(s, steps):
     for t in range(s.targets.size):
         field = s.targets[t]
         fresh = s.scales[field, FRESH] > 0.0
         s.before[t] = s.history[field, 0] if fresh else np.nan
     resettled = False
-    for field in range(values.size):
-        take_value(s, field, values[field], steps)
+    for field in range(s.values.size):
+        take_value(s, field, s.values[field], steps)
         resettled |= s.scales[field, RESETTLED] == LEARNED
     if resettled and s.counts[SEQ] < 2 * SETTLING:
         begin_anew(s)
     for t in range(s.targets.size):
-        s.condition[Y, t] = s.observed[s.targets[t]]
+        s.condition[Y, t] = s.values[s.targets[t]]
 
 
 @exact
-def _observe(s, time, values):
+def _observe(s, time):
     s.clock[BEFORE] = s.clock[LAST]
     steps = take_time(s, time)
-    _take_values(s, values, steps)
+    _take_values(s, steps)
     at = time if s.by_time[0] else float(s.counts[SEQ])
     fill(s.monitor[:, LATEST], np.nan)
     settle(s, at)
@@ -177,12 +176,23 @@ def _observe(s, time, values):
 
 
 @exact
+def _keep_widths(s, slot):
+    for t in range(s.targets.size):
+        for h in range(s.horizons.size):
+            widths(s.log_q[t, h], s.band_means[t, h], s.waiting_bands[slot, t, h, 1:])
+
+
+@exact
 def _absorb(s):
     """Do what follows a forecast; it may wait until the next record, not longer."""
     if s.counts[PENDING] == 0:
         return
-    absorb_all(s, (s.counts[PUSHED] - 1) % s.waiting_at.size)
+    slot = (s.counts[PUSHED] - 1) % s.waiting_at.size
+    _keep_widths(s, slot)
+    absorb_all(s, slot)
     refresh_all(s)
+    hear_ahead(s)
+    say_ahead(s)
     s.counts[SEQ] += 1
     s.counts[PENDING] = 0
 
@@ -225,12 +235,34 @@ def observe(s, times, values, rows):
         _absorb(s)
         if _full(s):
             return i
-        _observe(s, times[i], values[i])
+        copy(values[i], s.values)
+        _observe(s, times[i])
         _tell(s, rows[i])
         if s.counts[NEWS] > 0 or _look_is_due(s):
             s.counts[STOPPED] = 1
             return i + 1
     return times.size
+
+
+@entry
+def observe_one(s, time, value, row):
+    """Step through one record; return whether there is something to do, as above.
+
+    The record is `value` where there is one field, and in `s.values` otherwise. With no slot left
+    to wait in nothing is done, and `counts[STOPPED]` is 0.
+    """
+    s.counts[NEWS] = 0
+    _absorb(s)
+    if _full(s):
+        return True
+    if s.values.size == 1:
+        s.values[0] = value
+    _observe(s, time)
+    _tell(s, row)
+    if s.counts[NEWS] > 0 or _look_is_due(s):
+        s.counts[STOPPED] = 1
+        return True
+    return False
 
 
 @entry

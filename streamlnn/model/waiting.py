@@ -92,4 +92,6 @@ def _compacted(state: State) -> State:
     counts[THINNED] += numbers.size - kept.size
     counts[PUSHED] = numbers[0] + kept.size
     due = numbers[0] + np.searchsorted(kept, state.due)
-    return state._replace(counts=counts, due=due.astype(np.int64), **rings)
+    return state._replace(
+        counts=counts, due=due.astype(np.int64), said_of=np.full(due.size, -1), **rings
+    )

@@ -86,7 +86,7 @@ def test_a_record_that_stands_for_many_is_learned_as_that_many() -> None:
     assert np.isfinite(P_before).all()
     x, target = np.array([1.0, -2.0, 0.5]), 3.0
     gain = single.absorb(x)
-    correct(single.weights[0], x, gain, target, 8)
+    correct(single.weights[0], x, gain, target - W[0] @ x, 8)
     heavy = 8.0 * P_before @ x / (1.0 + 8.0 * x @ P_before @ x)
     np.testing.assert_allclose(single.weights[0], W[0] + heavy * (target - W[0] @ x), rtol=1e-9)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamlnn import Forecaster
 from streamlnn.model.reservoir import LagUnits, Reservoir, leak
+from streamlnn.model.scaling import LAGS, SETTLED_MEAN, SETTLED_SPREAD
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -62,3 +64,22 @@ def test_the_seed_alone_decides_the_weights() -> None:
     np.testing.assert_array_equal(*same)
     assert not np.array_equal(same[0], Reservoir(30, 1, 6).W)
     np.testing.assert_array_equal(LagUnits(30, 24, 5).V, LagUnits(30, 24, 5).V)
+
+
+def test_the_units_of_a_forecaster_hear_what_has_come() -> None:
+    """What they hear is summed up ahead; it is as if it were not, through gaps and new levels."""
+    model = Forecaster([1], units=20, dtype="float64")
+    reservoir, lag_units = Reservoir(20, 1), LagUnits(20, LAGS)
+    y = np.random.default_rng(0).standard_normal(400) + np.repeat([0.0, 90.0], 200)
+    y[[0, 1, 90, 91, 200]] = np.nan
+    x = np.zeros(20)
+    for value in y:
+        model.step(None, value)
+        state = model.state()
+        scale, history = state["scales"][0], state["history"][0]
+        spread = scale[SETTLED_SPREAD] or np.inf
+        heard = np.clip((history - scale[SETTLED_MEAN]) / spread, -5.0, 5.0)
+        x = reservoir.step(x, heard[:1], 1.0)
+        on_lags = np.tanh(lag_units.V @ heard + lag_units.bias)
+        np.testing.assert_allclose(state["features"][-40:-20], on_lags, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(state["features"][-20:], x, rtol=1e-6, atol=1e-9)
