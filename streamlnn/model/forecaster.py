@@ -216,7 +216,8 @@ class Forecaster:
     def opinions(self) -> Array:
         """Return each expert's newest forecast, (horizons, experts).
 
-        With several targets it is (horizons, targets, experts).
+        With several targets it is (horizons, targets, experts). NaN stands for an expert that has
+        nothing to say: of the week, say, before one has passed.
         Raises `ValueError` before the first record.
         """
         state = self._state
@@ -230,7 +231,8 @@ class Forecaster:
         """Return how much each of `experts` is heard, (horizons, experts): they sum to 1.
 
         With several targets it is (horizons, targets, experts). The forecast is the mean of the
-        `opinions` with these weights; all are equal while no forecast has been scored.
+        `opinions` with these weights, which are 0 for who has nothing to say; the others' are equal
+        while no forecast has been scored.
         """
         heard = explanation.weights(self._state)
         return heard[0] if len(heard) == 1 else heard.swapaxes(0, 1)
