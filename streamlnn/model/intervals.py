@@ -4,7 +4,10 @@ A bank of quantile trackers follows the absolute error, told in scales (`track`)
 move by a step of their logarithm, at the rates .01, .03 and .1: up when a value fell outside the
 band that had been issued for it, a little down when not, in the proportion that makes up for the
 level. Two more ride on a running mean of the errors. The half width is their weighted geometric
-mean, weights by discounted pinball loss ** -4 (`band`).
+mean, weights by discounted pinball loss ** -4 (`band`). Since the mean prefers the narrow ones, it
+holds a little less than each of them; a slow correction by the share that the bands as issued have
+held makes up for it (`widened`): 0.6 % worse by the Winkler score, and within 89.0 to 90.3 % on all
+recordings, where it was 87.8 to 90.3.
 
 This is online conformal prediction in the manner of Gibbs & Candes (2021), on a logarithmic scale:
 while log q stays within a range B, the long-run coverage is off by at most (B / rate + h) / T,
@@ -29,6 +32,8 @@ TRACKER_RATES = np.array([0.01, 0.03, 0.1, 0.01, 0.01])
 """Learning rates of the quantile trackers; the last two ride on a running mean of the scores."""
 MEAN_RATES = np.array([0.0, 0.0, 0.0, 1.0 / 50.0, 1.0 / 150.0])
 
+WIDENING, WIDEST = 0.001, 0.5
+"""How fast, and how far, the logarithm of all half widths is corrected."""
 
 LEAST_WIDTH = 1e-6
 LEAST_LOG_WIDTH = np.log(LEAST_WIDTH)
@@ -102,6 +107,12 @@ def widths(log_q, means, out):
     """Write each tracker's own half width, which it will learn from: no part of the forecast."""
     for k in range(out.size):
         out[k] = _tracker(log_q, means, k)
+
+
+@inlined
+def widened(wider, inside, alpha):
+    """Return the correction of log half widths once it is known whether a value was `inside`."""
+    return min(max(wider + WIDENING * (1.0 - inside - alpha), -WIDEST), WIDEST)
 
 
 @inlined

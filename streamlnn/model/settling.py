@@ -16,7 +16,7 @@ from streamlnn.model.anomaly import LATEST, LATEST_HALF, LATEST_Y, LATEST_YHAT
 from streamlnn.model.clock import BEFORE, CADENCE, REGULAR
 from streamlnn.model.compiled import exact, inlined
 from streamlnn.model.experts import relax_all, say
-from streamlnn.model.intervals import track
+from streamlnn.model.intervals import track, widened
 from streamlnn.model.jumps import HELD
 from streamlnn.model.mixture import judge
 from streamlnn.model.readout import REFRESH_EVERY, correct
@@ -24,8 +24,8 @@ from streamlnn.model.scaling import JUMP, step_scale
 from streamlnn.model.state import ARRIVAL, PUSHED
 
 # State.scores, per target and horizon
-SCORES = 5
-SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE = range(SCORES)
+SCORES = 6
+SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE, WIDER = range(SCORES)
 
 WILD = 8.0
 """A change counts as no larger than so many times the usual one over its horizon."""
@@ -65,6 +65,7 @@ def _score(s, slot, t, h, y, half):
     rate = max(1.0 / (scores[SCORED] + 1.0), 0.002)
     inside = 1.0 if abs(y - yhat) <= half else 0.0
     scores[COVERAGE] += rate * (inside - scores[COVERAGE])
+    scores[WIDER] = widened(scores[WIDER], inside, s.alpha[0])
     scores[ERROR] += rate * (abs(y - yhat) - scores[ERROR])
     scores[NAIVE_ERROR] += rate * (abs(y - s.waiting_base[slot, t, 0]) - scores[NAIVE_ERROR])
     scores[SCORED] += 1.0

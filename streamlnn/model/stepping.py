@@ -26,7 +26,7 @@ from streamlnn.model.profiles import learn_profiles
 from streamlnn.model.readout import copy, fill
 from streamlnn.model.scaling import FRESH, HIGH, LEARNED, LOW, RESETTLED, SEEN, SETTLING, step_scale
 from streamlnn.model.seasons import remember
-from streamlnn.model.settling import COVERAGE, ERROR, NAIVE_ERROR, SCORED, settle
+from streamlnn.model.settling import COVERAGE, ERROR, NAIVE_ERROR, SCORED, WIDER, settle
 from streamlnn.model.state import (
     ANOMALY_ACTIVE,
     ANOMALY_SCORE,
@@ -69,6 +69,7 @@ def _forecast_one(s, slot, t, h):
         # Nothing is known of this horizon yet: as wide as a random walk that the last one knows.
         shorter = s.waiting_bands[slot, t, h - 1, 0]
         bands[0] = max(bands[0], shorter * np.sqrt(s.horizons[h] / s.horizons[h - 1]))
+    bands[0] *= np.exp(s.scores[t, h, WIDER])
     half = bands[0] * step_scale(s.scales[field])
     seen = s.scales[field, HIGH] - s.scales[field, LOW]
     if s.scores[t, h, SCORED] >= WARM_AFTER and seen > 0.0:
