@@ -146,7 +146,7 @@ def rows(stuck: int, blocks: int, long: int) -> Iterator[Row]:
     yield interrupted(f"{stuck:,} missing samples", np.full(stuck, np.nan))
     yield interrupted("one sample of 3.4e38", np.array([3.4e38]))
     yield interrupted("a spike of a million deviations", np.array([2.3e5]))
-    yield interrupted("a step of a million deviations", np.empty(0), 2.0, move=1e6)
+    yield interrupted("a step of a million deviations", np.empty(0), move=1e6)
     yield interrupted("10,000 samples at 1e-300", 1e-300 * Signal().next(BLOCK))
     yield interrupted("1,000 samples from 1e-300 to 1e300", magnitudes(1000), np.inf)
     for unit in (1e-300, 1e-30, 1e30, 1e299):
