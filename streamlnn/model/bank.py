@@ -38,7 +38,7 @@ class Bank:
     stream i, to look into, step or save; assigning one of the same settings to it moves that one's
     state in.
 
-    All states lie in one block of memory, some 350 KB a stream with horizons up to 48 samples, and
+    All states lie in one block of memory, some 390 KB a stream with horizons up to 48 samples, and
     share the random units. A stream that needs more room (durations on a fast stream) moves into a
     block of its own. A record costs what it costs a `Forecaster`'s `replay`, some 10 microseconds,
     plus 5 for each stream in a batch. A state that has to come from memory costs as much again:
