@@ -192,7 +192,7 @@ def test_the_accuracy_table_says_what_eval_says(tmp_path: Path) -> None:
     cells = ["" if np.isnan(value) else repr(float(value)) for value in y]
     file.write_text("\n".join(["time,y", *(f"{60 * t},{cell}" for t, cell in enumerate(cells))]))
     command = [sys.executable, "-P", "-m", "streamlnn", "eval", file, "--target", "y"]
-    done = subprocess.run([*command, "--season", "31", "--json"], capture_output=True, timeout=100)
+    done = subprocess.run([*command, "--season", "31", "--json"], capture_output=True, timeout=250)
     assert done.returncode == 0, done.stderr.decode()
     found = accuracy.cells(series.Series("wave", np.arange(y.size) * 60.0, y, 31))
     for cell, row in zip(found, json.loads(done.stdout), strict=True):

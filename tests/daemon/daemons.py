@@ -58,7 +58,7 @@ def streamlnn(*arguments: object, stdin: bytes | None = None) -> subprocess.Comp
     return subprocess.run(
         command(*arguments),
         capture_output=True,
-        timeout=100,
+        timeout=250,
         input=stdin,
     )
 

@@ -205,7 +205,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def test_forecasts_of_every_sensor_come_back_and_it_ends_by_itself() -> None:
     running = start("--for", "8", "--no-page", "--speed", "4")
-    out, err = running.communicate(timeout=100)
+    out, err = running.communicate(timeout=250)
     assert running.returncode == 0, err
     assert "HTTP" not in out
     for stream in ("waterworks/main flow", "plant/tank", "plant/bearing", "plant/motor"):

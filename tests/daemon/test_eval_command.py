@@ -198,7 +198,7 @@ def test_eval_needs_nothing_beyond_the_plain_install(tmp_path: Path) -> None:
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, timeout=100, env=env
+        [sys.executable, "-P", "-c", code], capture_output=True, timeout=250, env=env
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert b"AR(24)" in done.stdout

@@ -183,7 +183,7 @@ def test_check_compiles_nothing(tmp_path: Path) -> None:
         f"sys.argv = ['streamlnn', 'check', {str(config)!r}]\n"
         "main()"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=100)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=250)
     assert done.returncode == 0, done.stderr.decode()
     assert b"memory" in done.stdout
 
