@@ -32,8 +32,10 @@ from streamlnn.model.scaling import (
     KEPT,
     LAGS,
     LARGEST,
+    REPEATED,
     RESETTLED,
     SEEN,
+    STANDS_STILL,
     level,
     settle_level,
     settled_level,
@@ -128,7 +130,8 @@ def take_value(s, field, value, steps):
     now = value if taken else _filled(s, field, steps)
     if taken and not is_wide(scale):
         update_scale(scale, value, history[0])
-        settle_level(scale)
+        if scale[REPEATED] <= STANDS_STILL:
+            settle_level(scale)
     scale[FRESH] = 1.0 if taken else 0.0
     for k in range(LAGS - 1, 0, -1):
         history[k] = history[k - 1]

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from streamlnn.model.clock import CADENCE, PACE
 from streamlnn.model.compiled import exact
 from streamlnn.model.readout import fill
-from streamlnn.model.scaling import SPREAD
+from streamlnn.model.scaling import JUMP, SPREAD
 
 RATE = 0.12
 MOST_PARTS, MOST_DAY_PARTS = 336, 96
@@ -36,8 +36,8 @@ DAY, WEEK = 86400.0, 604800.0
 CLOCKED = 2
 """Profiles by the clock, behind those of the seasons: the day's and the week's."""
 
-FINEST = 6.0
-"""Usual steps that a day or a week must have to be worth a profile."""
+FINEST = 5.75
+"""Usual steps that a day or a week must have to be worth a profile: 6, rounded."""
 
 FARTHEST = 5.0
 """A value counts as no further from what is usual than so many spreads: an outlier is forgotten."""
@@ -137,7 +137,7 @@ def _move(profile, part, share, y, farthest):
 @exact
 def _learn(s, t, i, manner, here, rate):
     scale, y = s.scales[s.targets[t]], s.values[s.targets[t]]
-    if np.isnan(y):
+    if np.isnan(y) or scale[JUMP] > 0.0:
         return
     low, high, share = _place(manner, here)
     _move(s.profiles[t, i], low, rate * (1.0 - share), y, FARTHEST * scale[SPREAD])
@@ -149,6 +149,8 @@ def learn_profiles(s, time, at):
     """Let every profile hear the newest values. `time` in seconds, NaN without a clock."""
     for i in range(s.profile_manner.shape[0]):
         manner = s.profile_manner[i]
+        if i >= s.seasons.size and np.isnan(time):
+            continue
         here = _lay_out(s, i, manner, time, at)
         if manner[PERIOD] == 0.0:
             continue

@@ -67,9 +67,9 @@ SCALES = 22
 
 SMOOTHED_OVER = 20.0
 
-STANDS_STILL, SAME = 100.0, 1e-9
-"""A value that has come so often in a row, to so small a part of the spread, teaches no scale: the
-sensor may be stuck, and wakes to what it was."""
+STANDS_STILL = 100.0
+"""A value that has come so often in a row teaches no scale: the sensor may be stuck, and wakes to
+what it was."""
 
 # scale[RESETTLED]: what the newest value did to the settled level
 KEPT, LEARNED, MOVED = range(3)
@@ -114,7 +114,7 @@ def _floored(size, biggest):
 def update_scale(scale, value, last):
     """Let the running location and scales of one field see an observed value."""
     first = scale[SEEN] == 0.0
-    same = abs(value - last) <= SAME * scale[SPREAD] and not first
+    same = value == last and not first
     scale[REPEATED] = scale[REPEATED] + 1.0 if same else 0.0
     if scale[REPEATED] > STANDS_STILL:
         return

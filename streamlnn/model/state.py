@@ -95,7 +95,7 @@ class State(NamedTuple):
     own_weights: NDArray[Any]  # f (T, H, B)
     said: NDArray[Any]  # f (T, H, J + R) what the readouts say of the forecast due next
     said_of: NDArray[Any]  # (H,) int64: which one that is, counted as in `due`
-    losses: NDArray[Any]  # (T, H, 3, E)
+    losses: NDArray[Any]  # (T, H, 2, E)
     regrets: NDArray[Any]  # (T, H, 2, 2 E + 1)
     top_losses: NDArray[Any]  # (T, H, G)
     log_q: NDArray[Any]  # (T, H, Q)

@@ -206,5 +206,5 @@ def test_long_horizons_on_fast_data_need_bounded_memory_and_still_learn() -> Non
     day = np.sin((times[due] + 86_400.0) / 9_000.0)
     assert np.abs(yhat[due, 1] - day).mean() < 0.3 * np.abs(y[due] - day).mean()
     np.testing.assert_array_equal(state.scores[0, 0, SCORED], short._state.scores[0, 0, SCORED])
-    # not bit for bit: the readouts hear what changed a season ago over both horizons
+    # not bit for bit: the readouts hear the usual changes over both horizons
     assert error(y, yhat, 2) < 1.01 * error(y, alone, 2)
