@@ -156,7 +156,7 @@ def say(s, h):
 def say_ahead(s):
     """Do so for every horizon before the value comes that they are held against."""
     for h in range(s.horizons.size):
-        if s.due[h] < s.counts[PUSHED]:
+        if s.said_of[h] != s.due[h] and s.due[h] < s.counts[PUSHED]:
             say(s, h)
 
 

@@ -32,6 +32,7 @@ from streamlnn.model.scaling import (
     KEPT,
     LAGS,
     LARGEST,
+    OBSERVED,
     REPEATED,
     RESETTLED,
     SEEN,
@@ -133,6 +134,7 @@ def take_value(s, field, value, steps):
         if scale[REPEATED] <= STANDS_STILL:
             settle_level(scale)
     scale[FRESH] = 1.0 if taken else 0.0
+    scale[OBSERVED] = value if seen else scale[OBSERVED]
     for k in range(LAGS - 1, 0, -1):
         history[k] = history[k - 1]
     history[0] = now

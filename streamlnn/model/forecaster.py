@@ -299,7 +299,12 @@ class Forecaster:
         return when
 
     def _times(self, times: ArrayLike | None, n: int) -> Array:
-        filled = np.full(n, np.nan) if times is None else np.ascontiguousarray(times, np.float64)
+        given: Array = np.full(n, np.nan) if times is None else np.asarray(times)
+        if given.dtype.kind not in "iuf":
+            raise TypeError(
+                f"times are {given.dtype}; pass seconds as floats: for datetimes, time.timestamp()"
+            )
+        filled = np.ascontiguousarray(given, np.float64)
         if filled.shape != (n,):
             raise ValueError(f"times have shape {filled.shape}; there are {n} records")
         if self._settings.by_time and not np.isfinite(filled).all():

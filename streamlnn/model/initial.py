@@ -147,7 +147,7 @@ def _waiting(settings: Settings, parts: dict[str, NDArray[Any]]) -> dict[str, ND
     return {
         "waiting_at": np.zeros(C),
         "waiting_seq": np.zeros(C, np.int64),
-        "waiting_base": np.zeros((C, T, 2)),
+        "waiting_base": np.zeros((C, T, 3)),
         "waiting_experts": np.zeros((C, T, H, 1 + MIXTURES + E)),
         "waiting_bands": np.zeros((C, T, H, 1 + Q)),
         "waiting_x": np.zeros((C, M), dtype),

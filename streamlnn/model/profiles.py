@@ -4,8 +4,8 @@ A profile has up to `MOST_PARTS` parts, evenly spaced, and is read on the straig
 A value moves the two parts around it towards itself: `RATE` of the way with each season, further
 while few have passed (the seasonal half of exponential smoothing: Winters 1960). Every stream has a
 profile for each season that is given or found and, where there is a clock, for the day and the
-week; a season of that length leaves it to them. A profile says nothing before it has heard one
-whole season.
+week; a season of that length leaves it to them. A profile says nothing before a whole season has
+passed, and nothing of a part that it has not heard.
 
 Two experts ask each of them: "as usual at that time", and "from now on as usual", that is the last
 value and the usual change from now to then, which the readouts hear as well. The value of one

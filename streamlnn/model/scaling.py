@@ -13,7 +13,8 @@ they come, in float64:
   the lags and of what the readouts learn, the change from now to then. In that unit a model whose
   weights are 0 says "as now", and a linear relation stays what it is when the scale moves;
 - `SMOOTHED`, the mean of the latest `SMOOTHED_OVER` values: an expert of its own;
-- `LOW` and `HIGH`, the range seen: answers stay within it and half of it beyond.
+- `LOW` and `HIGH`, the range seen: answers stay within it and half of it beyond;
+- `OBSERVED`, the last value that came, heard or not: what a forecast has to be better than.
 
 They forget at the rate max(1/n, 1/1000). One value at most doubles the square of a scale, and moves
 the mean as little: after a spike of a million sigma the model is not blind, and a sensor that wakes
@@ -39,7 +40,7 @@ LARGEST = 1e300
 """A greater magnitude counts as missing: differences of two such values would overflow."""
 
 # State.scales, per field
-SCALES = 22
+SCALES = 23
 (
     MEAN,
     SPREAD,
@@ -63,6 +64,7 @@ SCALES = 22
     CAME_BACK,
     STAYED,
     REPEATED,
+    OBSERVED,
 ) = range(SCALES)
 
 SMOOTHED_OVER = 20.0

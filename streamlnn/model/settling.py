@@ -67,7 +67,7 @@ def _score(s, slot, t, h, y, half):
     scores[COVERAGE] += rate * (inside - scores[COVERAGE])
     scores[WIDER] = widened(scores[WIDER], inside, s.alpha[0])
     scores[ERROR] += rate * (abs(y - yhat) - scores[ERROR])
-    scores[NAIVE_ERROR] += rate * (abs(y - s.waiting_base[slot, t, 0]) - scores[NAIVE_ERROR])
+    scores[NAIVE_ERROR] += rate * (abs(y - s.waiting_base[slot, t, 2]) - scores[NAIVE_ERROR])
     scores[SCORED] += 1.0
 
 

@@ -110,7 +110,7 @@ class State(NamedTuple):
     stride: NDArray[Any]  # (H,) int64: of so many records, one is learned from
     waiting_at: NDArray[Any]  # (C,) coordinate of issue
     waiting_seq: NDArray[Any]  # (C,) int64
-    waiting_base: NDArray[Any]  # (C, T, 2) last value and scale at issue
+    waiting_base: NDArray[Any]  # (C, T, 3) last value and scale at issue, last observed value
     waiting_experts: NDArray[Any]  # (C, T, H, 1 + G + E) forecast, mixtures, experts
     waiting_bands: NDArray[Any]  # (C, T, H, 1 + Q) half width, trackers, in scales
     waiting_x: NDArray[Any]  # f (C, M)

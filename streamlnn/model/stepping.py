@@ -24,7 +24,17 @@ from streamlnn.model.mixture import MIXTURES, mix
 from streamlnn.model.monitor import after_gap, watch
 from streamlnn.model.profiles import learn_profiles
 from streamlnn.model.readout import copy, fill
-from streamlnn.model.scaling import FRESH, HIGH, LEARNED, LOW, RESETTLED, SEEN, SETTLING, step_scale
+from streamlnn.model.scaling import (
+    FRESH,
+    HIGH,
+    LEARNED,
+    LOW,
+    OBSERVED,
+    RESETTLED,
+    SEEN,
+    SETTLING,
+    step_scale,
+)
 from streamlnn.model.seasons import remember
 from streamlnn.model.settling import COVERAGE, ERROR, NAIVE_ERROR, SCORED, WIDER, settle
 from streamlnn.model.state import (
@@ -91,6 +101,7 @@ def _issue(s, at):
         seen = s.scales[field, SEEN] > 0.0
         s.waiting_base[slot, t, 0] = s.history[field, 0] if seen else np.nan
         s.waiting_base[slot, t, 1] = step_scale(s.scales[field])
+        s.waiting_base[slot, t, 2] = s.scales[field, OBSERVED]
         for h in range(s.horizons.size):
             _forecast_one(s, slot, t, h)
     s.counts[PUSHED] += 1
@@ -226,8 +237,7 @@ def observe(s, times, values, rows):
     """Step through records; return how many.
 
     Fewer than all when there is news to tell, when a look for a season is due, or when no slot is
-    left to wait in. The newest
-    features are left to be absorbed.
+    left to wait in. The newest features are left to be absorbed.
 
     times (n,) seconds or NaN, values (n, F), rows (n, row size) to be filled.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 
@@ -23,8 +24,8 @@ class Announcer:
         self._ready = False
         self._steps = 0
         self._changed: dict[str, LiveStream] = {}
-        self._statuses: dict[str, str] = {}
-        self._told: dict[str, str] = {}
+        self._standing: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, dict[str, Any]] = {}
         self._last: dict[str, float] = {}
 
     def stepped(self, live: LiveStream) -> None:
@@ -41,10 +42,10 @@ class Announcer:
         outputs = self._on_ready(ready)
         if self._is_due("state", now, STATE_EVERY_SECS):
             outputs += self._states()
-        if self._statuses != self._told and self._is_due("streams", now, STREAMS_EVERY_SECS):
+        if self._standing != self._told and self._is_due("streams", now, STREAMS_EVERY_SECS):
             outputs.append(self._streams())
         if ready and self._is_due("health", now, HEALTH_EVERY_SECS):
-            health = {"v": 1, "streams": len(self._statuses), "forecasts": self._steps}
+            health = {"v": 1, "streams": len(self._standing), "forecasts": self._steps}
             outputs.append(Output("health", _encode(health)))
         return outputs
 
@@ -66,7 +67,7 @@ class Announcer:
             if live.last is None:
                 continue
             forecast, time = live.last
-            self._statuses[name] = forecast.status
+            self._standing[name] = {"status": forecast.status, "stale": live.stale}
             outputs.append(
                 Output("state", live.speaker.state(forecast, time, stale=live.stale), name)
             )
@@ -74,8 +75,8 @@ class Announcer:
         return outputs
 
     def _streams(self) -> Output:
-        self._told = dict(self._statuses)
-        streams = [{"id": name, "status": status} for name, status in self._told.items()]
+        self._told = dict(self._standing)
+        streams = [{"id": name, **standing} for name, standing in self._told.items()]
         return Output("streams", _encode({"v": 1, "streams": streams}))
 
     def _is_due(self, name: str, now: float, every: float) -> bool:

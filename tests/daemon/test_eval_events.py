@@ -63,7 +63,7 @@ def test_an_event_is_one_from_its_start_to_its_end() -> None:
     assert jump.since == minutes()[600]
     assert jump.end is not None
     assert jump.until == minutes()[jump.end]
-    assert 605 < jump.end < 640
+    assert 605 < jump.end < 664
     assert 0.999 < jump.peak <= 1.0
     assert "far above" in jump.text
     gap = next(one for one in found if one.type == "gap")

@@ -82,6 +82,13 @@ def state(broker: Broker, device: str) -> dict[str, Any]:
     return found
 
 
+def listed_as_stale(broker: Broker) -> list[str]:
+    """Which streams the broker's retained list calls stale."""
+    with broker.collect("streamlnn/plant1/streams") as retained:
+        [told, *_] = retained.wait(1)
+    return [one["id"] for one in json.loads(told.payload)["streams"] if one["stale"]]
+
+
 def test_a_silent_sensor_is_told_by_event_state_api_and_metrics(
     tmp_path: Path, broker: Broker
 ) -> None:
@@ -98,6 +105,7 @@ def test_a_silent_sensor_is_told_by_event_state_api_and_metrics(
         jsonschema.validate(start, schema("event"))
         assert (start["stream"], start["phase"], start["severity"]) == ("quiet", "start", "warning")
         wait_until(lambda: bool(state(broker, "quiet")["stale"]), "the state to say so")
+        wait_until(lambda: listed_as_stale(broker) == ["quiet"], "the list of streams to say so")
         assert state(broker, "loud")["stale"] is False
         listed = json.loads(api(http, "/api/v1/streams"))["streams"]
         assert {one["stream"]: one["stale"] for one in listed} == {"loud": False, "quiet": True}

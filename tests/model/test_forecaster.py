@@ -365,3 +365,5 @@ def test_a_time_that_is_no_number_is_refused_with_the_way_out(time: Any, horizon
     ):
         model.step(time, 2.0)
     assert (model.time, model.seq) == (1.0, 1)
+    with pytest.raises(TypeError, match=r"pass seconds as floats: for datetimes, time\.timestamp"):
+        model.replay([time], [2.0])

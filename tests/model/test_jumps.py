@@ -120,3 +120,17 @@ def test_targets_between_a_held_value_and_the_next_are_unknown() -> None:
     yhat = Forecaster(["5s"], every=10.0).replay(when, y).yhat[:, 0]
     middle = (y[1:] + y[:-1]) / 2.0
     assert np.abs(yhat[1600:-1] - middle[1600:]).mean() < 0.05
+
+
+def test_skill_is_told_against_the_last_value_that_came() -> None:
+    """Also where that was a glitch, which the model did not hear."""
+    random = np.random.default_rng(4)
+    y = np.cumsum(0.1 * random.standard_normal(4000))
+    y[100:4000:100] += 50.0
+    model = Forecaster([1])
+    told = [model.step(None, value) for value in y]
+    yhat = np.array([one.yhat[0] for one in told])
+    late = slice(3000, None)
+    naive, ours = np.abs(np.diff(y))[late].mean(), errors(y, yhat)[late].mean()
+    assert 0.2 < 1.0 - ours / naive < 0.6
+    assert told[-1].skill[0] == pytest.approx(1.0 - ours / naive, abs=0.1)

@@ -153,7 +153,9 @@ def test_health_and_the_list_of_streams_are_said() -> None:
     sink, _ = run([message(n, topic=f"s/pump{n % 2}") for n in range(10)])
     assert json.loads(said(sink, "health")[0].payload)["v"] == 1
     streams = json.loads(said(sink, "streams")[-1].payload)["streams"]
-    assert [stream["id"] for stream in streams] == ["pump0", "pump1"]
+    assert streams == [
+        {"id": name, "status": "warming", "stale": False} for name in ("pump0", "pump1")
+    ]
     assert {output.stream for output in said(sink, "state")} == {"pump0", "pump1"}
 
 
