@@ -30,12 +30,14 @@ from numba import njit, typeof
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from streamlnn.model.parts import part
+
 _COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _UNCOUNTED: dict[str, Any] = {**_COMMON, "_nrt": False}
 
-exact = njit(**_UNCOUNTED)
-inlined = njit(**_UNCOUNTED, forceinline=True)
-fused = njit(**_UNCOUNTED, forceinline=True, fastmath={"reassoc", "contract"})
+exact = part(**_UNCOUNTED)
+inlined = part(**_UNCOUNTED, forceinline=True)
+fused = part(**_UNCOUNTED, forceinline=True, fastmath={"reassoc", "contract"})
 
 
 def cached(function: Any = None, **options: Any) -> Any:

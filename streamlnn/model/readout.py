@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from streamlnn.model.compiled import cached, exact, fused, inlined
+from streamlnn.model.parts import alone
 
 Array = NDArray[Any]
 
@@ -250,9 +251,9 @@ class Readout:
     """Regularised recursive least squares with forgetting; many outputs share one covariance.
 
     The covariance P = U diag(D) U' is kept in factors (Bierman 1977), so that rounding cannot make
-    it indefinite; every `REFRESH_EVERY` samples one
-    pseudo-observation of the prior, cycling over the features, keeps it bounded on inputs that
-    stopped moving and lets the weights of dead features relax to 0.
+    it indefinite; every `REFRESH_EVERY` samples one pseudo-observation of the prior, cycling over
+    the features, keeps it bounded on inputs that stopped moving and lets the weights of dead
+    features relax to 0.
 
     A gain depends on the features alone. So `absorb` can run when the features are seen and
     `correct` when their target comes, however much later: every output is then exactly the
@@ -302,7 +303,7 @@ class Readout:
     def absorb(self, x: Array) -> Array:
         """Take `x` into the covariance and return the gain (features,) it earned."""
         gain = np.empty_like(self.D)
-        absorb(self.U, self.D, x.astype(self.D.dtype), self.forgetting, gain)
+        alone(absorb)(self.U, self.D, x.astype(self.D.dtype), self.forgetting, gain)
         return gain
 
     def correct(self, x: Array, gain: Array, y: Array) -> Array:
@@ -311,17 +312,17 @@ class Readout:
         errors = np.atleast_1d(y) - self.predict(x)
         for weights, error in zip(self.weights, errors, strict=True):
             if not np.isnan(error):
-                correct(weights, x, gain, error, 1)
+                alone(correct)(weights, x, gain, error, 1)
         return np.asarray(errors)
 
     def refresh(self, turn: int) -> tuple[int, Array]:
         """Absorb the prior of one feature, the next in turn; return it and its gain."""
         gain, unit = np.empty_like(self.D), turn % self.D.size
-        weight = refresh_weight(self.forgetting, self.ridge, self.D.size)
-        refresh(self.U, self.D, unit, weight, gain)
+        weight = alone(refresh_weight)(self.forgetting, self.ridge, self.D.size)
+        alone(refresh)(self.U, self.D, unit, weight, gain)
         return unit, gain
 
     def relax(self, unit: int, gain: Array) -> None:
         """Pull the weights of all outputs towards the prior with the gain of a refresh."""
         for weights in self.weights:
-            relax(weights, unit, gain)
+            alone(relax)(weights, unit, gain)
