@@ -17,7 +17,7 @@ demo: $(VENV)/demo
 	@$(BIN)/streamlnn demo $(ARGS)
 
 test: $(VENV)/dev broker
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 $(ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs streamlnn connectors
 
 lint: $(VENV)/dev

@@ -137,7 +137,7 @@ def _interruptible() -> Iterator[threading.Event]:
 def _compile() -> None:
     from streamlnn.model.stepping import warm
 
-    click.echo("Loading the compiled model (the first start on a machine compiles it: 10 to 30 s)")
+    click.echo("Loading the compiled model (the first start on a machine compiles it: 20 to 60 s)")
     warm()
 
 

@@ -120,7 +120,7 @@ def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
     status = Status()
     journal = Journal(None if dry_run else config.daemon.data_dir)
     pipeline = build(config, status, journal, dry_run=dry_run)
-    log.info("loading the compiled model; the first start on a machine compiles it: 10 to 30 s")
+    log.info("loading the compiled model; the first start on a machine compiles it: 20 to 60 s")
     stepping.warm()
     with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))

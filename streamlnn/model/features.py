@@ -36,6 +36,7 @@ from streamlnn.model.scaling import (
     REPEATED,
     RESETTLED,
     SEEN,
+    SMALLEST,
     STANDS_STILL,
     level,
     settle_level,
@@ -124,6 +125,8 @@ def _is_taken(s, field, value, steps):
 def take_value(s, field, value, steps):
     scale, history = s.scales[field], s.history[field]
     seen = abs(value) <= LARGEST
+    if abs(value) < SMALLEST:
+        value = 0.0
     s.values[field], scale[RESETTLED] = value if seen else np.nan, KEPT
     if scale[SEEN] == 0.0:
         fill(history, value if seen else 0.0)

@@ -303,7 +303,7 @@ class Readout:
     def absorb(self, x: Array) -> Array:
         """Take `x` into the covariance and return the gain (features,) it earned."""
         gain = np.empty_like(self.D)
-        alone(absorb)(self.U, self.D, x.astype(self.D.dtype), self.forgetting, gain)
+        absorb(self.U, self.D, x.astype(self.D.dtype), self.forgetting, gain)
         return gain
 
     def correct(self, x: Array, gain: Array, y: Array) -> Array:
@@ -319,7 +319,7 @@ class Readout:
         """Absorb the prior of one feature, the next in turn; return it and its gain."""
         gain, unit = np.empty_like(self.D), turn % self.D.size
         weight = alone(refresh_weight)(self.forgetting, self.ridge, self.D.size)
-        alone(refresh)(self.U, self.D, unit, weight, gain)
+        refresh(self.U, self.D, unit, weight, gain)
         return unit, gain
 
     def relax(self, unit: int, gain: Array) -> None:

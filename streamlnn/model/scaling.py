@@ -36,8 +36,9 @@ from streamlnn.model.compiled import exact, inlined
 LAGS = 24
 """Past values of its own that the autoregressions of a target look at."""
 
-LARGEST = 1e300
-"""A greater magnitude counts as missing: differences of two such values would overflow."""
+LARGEST, SMALLEST = 1e300, 1e-307
+"""A greater magnitude counts as missing: differences of two such values would overflow. A smaller
+one counts as 0: numbers that small take a processor many times as long."""
 
 # State.scales, per field
 SCALES = 23

@@ -285,7 +285,7 @@ def absorb(s):
 def warm() -> None:
     """Compile all that a `Forecaster` of the default dtype needs, or load it from the cache.
 
-    Takes some 20 seconds cold and less than a second from the cache.
+    Takes 20 to 60 seconds cold and less than a second from the cache.
     """
     from streamlnn.model.forecaster import Forecaster  # it imports this file
 

@@ -91,11 +91,11 @@ def test_the_model_works_where_nothing_can_be_cached(tmp_path: os.PathLike[str])
     program = (
         "from numba.core import caching\n"
         "caching.FunctionCache._impl_class._locator_classes = []\n"
-        "from streamlnn.model.readout import relax\n"
+        "from streamlnn.model.readout import refresh, unit_factor\n"
         "import numpy as np\n"
-        "weights = np.array([1.0, 2.0])\n"
-        "relax(weights, 1, np.array([0.5, 0.5]))\n"
-        "print(weights, relax.stats.cache_path)\n"
+        "gain = np.zeros(2)\n"
+        "refresh(unit_factor(2, 'float64'), np.ones(2), 1, 1.0, gain)\n"
+        "print(gain, refresh.stats.cache_path)\n"
     )
     run = subprocess.run(  # the real interpreter, with this file's own program
         [sys.executable, "-P", "-W", "error", "-c", program],
@@ -104,7 +104,7 @@ def test_the_model_works_where_nothing_can_be_cached(tmp_path: os.PathLike[str])
         check=False,
         cwd=tmp_path,
     )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "[0. 1.] None\n", "")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "[0.  0.5] None\n", "")
 
 
 def test_warming_up_leaves_nothing_to_compile() -> None:
