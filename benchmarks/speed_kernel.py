@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 
 from benchmarks.speed_timing import cpu, rounds
-from streamlnn.model.parts import alone
 from streamlnn.model.readout import REFRESH_EVERY, absorb, refresh, refresh_weight, unit_factor
 
 FORGETTING, RIDGE = 0.9998, 1e-4
@@ -40,7 +39,7 @@ def over_floor(units: int, samples: int, count: int) -> tuple[float, float, floa
     half, one = np.ones(units * (units + 1) // 2, np.float32), np.float32(1.0)
     factor, diagonal = unit_factor(units, "float32"), np.full(units, 1.0 / RIDGE, np.float32)
     features = np.random.default_rng(0).standard_normal((samples, units)).astype(np.float32)
-    gain, weight = np.empty_like(diagonal), alone(refresh_weight)(FORGETTING, RIDGE, units)
+    gain, weight = np.empty_like(diagonal), refresh_weight(FORGETTING, RIDGE, units)
     return rounds(
         lambda: cpu(lambda: _pass(half, samples, one), samples),
         lambda: cpu(lambda: update(factor, diagonal, features, gain, weight), samples),

@@ -72,7 +72,7 @@ class Forecaster:
     their weighted mean is the forecast. Each readout predicts the *change* from the newest value
     in units of the usual change, from weights that start at 0: a young model says "as now".
 
-    A step costs about 12 microseconds with one field and the default units, some 4 of them until
+    A step costs some 15 microseconds with one field and the default units, two fifths of them until
     the forecast is there, and O(features^2) beyond. Memory, some 390 KB with horizons up to 48
     samples, does not grow with the stream.
 

@@ -5,6 +5,9 @@ links it in and optimises it again. A record goes through some 150 functions, se
 the first start went into machine code that nobody calls. So a part stops at the text for LLVM, and
 the entry that it is linked into optimises all of it.
 
+A part can be called from Python, too, and is compiled by itself then: the classes that do one step
+at a time use that, and so do the tests.
+
 This leans on a few names inside numba. Where a later version has them no more, every part is
 compiled as numba does it: a longer first start, and the same numbers.
 """
@@ -12,23 +15,19 @@ compiled as numba does it: a longer first start, and the same numbers.
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
-import ctypes
 import functools
 from typing import Any
 
-from numba import jit, njit
+from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 
 _INNARDS = (
     "_optimize_final_module _finalize_final_module _finalize_dynamic_globals _ensure_finalized"
 )
 ARE_KNOWN = all(hasattr(JITCodeLibrary, name) for name in _INNARDS.split())
 """Whether this version of numba has what parts need."""
-
-_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_REFUSES = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
-"""What runs when Python calls a part that was linked into an entry: it raises `TypeError`."""
 
 
 class _NoMachineCode:
@@ -54,7 +53,7 @@ class _PartLibrary(JITCodeLibrary):
 
     def get_pointer_to_function(self, _name):
         self._ensure_finalized()
-        return _REFUSES
+        return 0
 
 
 class _PartCompiler(Compiler):
@@ -65,15 +64,18 @@ class _PartCompiler(Compiler):
         super().__init__(typing, target, library, arguments, returned, flags, local_types)
 
 
+class _Part(CPUDispatcher):
+    """A function as compiled code calls it; from Python it is another, compiled by itself."""
+
+    def __init__(self, function, options):
+        self._alone = njit(**options)(function)
+        chosen = {**options, "nopython": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        super().__init__(function, targetoptions=chosen, pipeline_class=_PartCompiler)
+
+    def __call__(self, *arguments):
+        return self._alone(*arguments)
+
+
 def part(**options: Any) -> Any:
-    """Return a decorator like `njit(**options)` for functions that only compiled code calls."""
-    if not ARE_KNOWN:
-        return njit(**options)
-    return jit(**options, **_BARE, nopython=True, pipeline_class=_PartCompiler)
-
-
-@functools.cache
-def alone(used: Any) -> Any:
-    """Return a part as a function that Python can call."""
-    options = {name: chosen for name, chosen in used.targetoptions.items() if name not in _BARE}
-    return jit(**options)(used.py_func)
+    """Return a decorator like `njit(**options)`, for functions that compiled code calls."""
+    return functools.partial(_Part, options=options) if ARE_KNOWN else njit(**options)

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from streamlnn.model.compiled import cached, exact, fused, inlined
-from streamlnn.model.parts import alone
 
 Array = NDArray[Any]
 
@@ -312,17 +311,17 @@ class Readout:
         errors = np.atleast_1d(y) - self.predict(x)
         for weights, error in zip(self.weights, errors, strict=True):
             if not np.isnan(error):
-                alone(correct)(weights, x, gain, error, 1)
+                correct(weights, x, gain, error, 1)
         return np.asarray(errors)
 
     def refresh(self, turn: int) -> tuple[int, Array]:
         """Absorb the prior of one feature, the next in turn; return it and its gain."""
         gain, unit = np.empty_like(self.D), turn % self.D.size
-        weight = alone(refresh_weight)(self.forgetting, self.ridge, self.D.size)
+        weight = refresh_weight(self.forgetting, self.ridge, self.D.size)
         refresh(self.U, self.D, unit, weight, gain)
         return unit, gain
 
     def relax(self, unit: int, gain: Array) -> None:
         """Pull the weights of all outputs towards the prior with the gain of a refresh."""
         for weights in self.weights:
-            alone(relax)(weights, unit, gain)
+            relax(weights, unit, gain)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from streamlnn.model.compiled import fused, inlined
-from streamlnn.model.parts import alone
 from streamlnn.model.readout import add_scaled
 from streamlnn.model.squash import squash
 
@@ -141,13 +140,13 @@ class Reservoir:
         """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
         new, u = x.astype(self.tau.dtype), np.asarray(u, self.tau.dtype)
         drive, rate = np.empty_like(new), np.empty_like(new)
-        alone(hear_others)(new, self.taps, self.links, self.bias, drive)
-        alone(hear_others)(new, self.taps, self.gate_links, self.gate_bias, rate)
-        alone(hear_inputs)(u, by_inputs(self.W_in), drive)
-        alone(hear_inputs)(u, by_inputs(self.gate_in), rate)
-        alone(squash)(drive)
-        alone(open_gate)(rate)
-        alone(leak)(new, drive, rate, self.tau, dt)
+        hear_others(new, self.taps, self.links, self.bias, drive)
+        hear_others(new, self.taps, self.gate_links, self.gate_bias, rate)
+        hear_inputs(u, by_inputs(self.W_in), drive)
+        hear_inputs(u, by_inputs(self.gate_in), rate)
+        squash(drive)
+        open_gate(rate)
+        leak(new, drive, rate, self.tau, dt)
         return new
 
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from streamlnn.errors import StateError
 from streamlnn.model.clock import CADENCE, FIXED_CADENCE, median
 from streamlnn.model.intervals import rescaled
-from streamlnn.model.parts import alone
 from streamlnn.model.state import GAPS, PUSHED, SEQ, State
 from streamlnn.model.waiting import MOST_WAITING, grown
 
@@ -63,7 +62,7 @@ def _under(fresh: State, state: State) -> State:
 
 def _usual_gap(state: State) -> float:
     gaps = state.gaps[: state.counts[GAPS]]
-    return float(alone(median)(gaps)) if gaps.size else 0.0
+    return float(median(gaps)) if gaps.size else 0.0
 
 
 def same_form(name: str, have: NDArray[Any], want: NDArray[Any]) -> None:

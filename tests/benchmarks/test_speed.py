@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from benchmarks import esn, speed, speed_errors, speed_kernel, speed_timing
 from benchmarks.speed_peers import FOUND, Peer, settings
-from streamlnn.model.parts import alone
 from streamlnn.model.readout import REFRESH_EVERY, Readout, refresh_weight
 
 QUIET = esn.Settings(0.5, 0.5, 0.9, 1e-2, 0.999)
@@ -73,7 +72,7 @@ def test_the_update_that_is_timed_is_that_of_the_readout() -> None:
     features = np.random.default_rng(1).standard_normal((20, 12))
     readout = Readout(12, forgetting=speed_kernel.FORGETTING, ridge=speed_kernel.RIDGE)
     factor, diagonal = readout.U.copy(), readout.D.copy()
-    weight = alone(refresh_weight)(speed_kernel.FORGETTING, speed_kernel.RIDGE, 12)
+    weight = refresh_weight(speed_kernel.FORGETTING, speed_kernel.RIDGE, 12)
     speed_kernel.update(factor, diagonal, features, np.empty(12), weight)
     for t, x in enumerate(features):
         readout.absorb(x)

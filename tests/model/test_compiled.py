@@ -12,7 +12,6 @@ import pytest
 from streamlnn.model import stepping
 from streamlnn.model.clock import median
 from streamlnn.model.mixture import power_weights
-from streamlnn.model.parts import alone
 from streamlnn.model.scaling import FRESH, MEAN, SCALES, SPREAD, STEP, step_scale, update_scale
 from streamlnn.model.squash import squash
 
@@ -20,11 +19,11 @@ from streamlnn.model.squash import squash
 def test_weights_fall_with_the_eighth_power_of_the_loss() -> None:
     """Half the squared loss is 256 times the weight; equal losses are equal weights."""
     out, answers = np.zeros(3), np.zeros(3)
-    alone(power_weights)(np.array([1.0, 2.0, 2.0]), answers, 8, out)
+    power_weights(np.array([1.0, 2.0, 2.0]), answers, 8, out)
     np.testing.assert_allclose(out, np.array([256.0, 1.0, 1.0]) / 258.0)
-    alone(power_weights)(np.array([1.0, 2.0, 2.0]), answers, 12, out)
+    power_weights(np.array([1.0, 2.0, 2.0]), answers, 12, out)
     np.testing.assert_allclose(out, np.array([4096.0, 1.0, 1.0]) / 4098.0)
-    alone(power_weights)(np.zeros(3), answers, 8, out)
+    power_weights(np.zeros(3), answers, 8, out)
     np.testing.assert_allclose(out, 1.0 / 3.0)
 
 
@@ -32,7 +31,7 @@ def test_who_has_no_answer_is_not_heard() -> None:
     """However small its loss was, and also when no loss is known."""
     out, answers = np.zeros(3), np.array([1.0, np.nan, 3.0])
     for losses in (np.array([2.0, 1.0, 2.0]), np.zeros(3)):
-        alone(power_weights)(losses, answers, 8, out)
+        power_weights(losses, answers, 8, out)
         np.testing.assert_allclose(out, [0.5, 0.0, 0.5])
 
 
@@ -40,7 +39,7 @@ def test_who_has_no_answer_is_not_heard() -> None:
 def test_weights_survive_losses_of_any_size(losses: list[float]) -> None:
     """They are finite and sum to one."""
     out = np.zeros(3)
-    alone(power_weights)(np.array(losses), np.zeros(3), 8, out)
+    power_weights(np.array(losses), np.zeros(3), 8, out)
     assert np.isfinite(out).all()
     assert out.sum() == pytest.approx(1.0)
 
@@ -50,21 +49,21 @@ def test_a_running_scale_learns_the_spread_and_ignores_no_change() -> None:
     random = np.random.default_rng(0)
     scale, last = np.zeros(SCALES), 0.0
     for value in 3.0 + 2.0 * random.standard_normal(5000):
-        alone(update_scale)(scale, value, last)
+        update_scale(scale, value, last)
         scale[FRESH], last = 1.0, value
     assert scale[MEAN] == pytest.approx(3.0, abs=0.2)
     assert scale[SPREAD] == pytest.approx(2.0, rel=0.1)
-    assert alone(step_scale)(scale) == pytest.approx(2.0 * np.sqrt(2.0), rel=0.1)
+    assert step_scale(scale) == pytest.approx(2.0 * np.sqrt(2.0), rel=0.1)
 
 
 def test_one_wild_value_at_most_doubles_the_square_of_a_scale() -> None:
     """An outlier of a million sigma does not blind the model."""
     scale, last = np.zeros(SCALES), 0.0
     for value in np.random.default_rng(0).standard_normal(2000):
-        alone(update_scale)(scale, value, last)
+        update_scale(scale, value, last)
         scale[FRESH], last = 1.0, value
     before = scale[STEP]
-    alone(update_scale)(scale, 1e6, last)
+    update_scale(scale, 1e6, last)
     assert before < scale[STEP] <= before * np.sqrt(2.0)
 
 
@@ -73,17 +72,17 @@ def test_the_rational_function_is_tanh(dtype: str, error: float) -> None:
     """Over all numbers, the infinite ones among them."""
     x = np.concatenate([np.linspace(-12.0, 12.0, 100_001), [-np.inf, np.inf, 1e-30, 1e30]])
     made = x.astype(dtype)
-    alone(squash)(made)
+    squash(made)
     assert np.abs(made - np.tanh(x)).max() < error
     tiny = np.array([1e-5], dtype)
-    alone(squash)(tiny)
+    squash(tiny)
     assert tiny[0] == pytest.approx(1e-5, rel=1e-6)
 
 
 @pytest.mark.parametrize("values", [[3.0], [1.0, 2.0, 9.0], [5.0, 5.0, 1.0, 7.0], [2.0] * 32])
 def test_the_median_by_counting_is_the_upper_median(values: list[float]) -> None:
     """It is the middle of the sorted values, the upper one of two."""
-    assert alone(median)(np.array(values)) == sorted(values)[len(values) // 2]
+    assert median(np.array(values)) == sorted(values)[len(values) // 2]
 
 
 def test_the_model_works_where_nothing_can_be_cached(tmp_path: os.PathLike[str]) -> None:

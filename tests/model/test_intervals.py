@@ -7,7 +7,6 @@ import pytest
 
 from streamlnn import Forecaster
 from streamlnn.model.intervals import band
-from streamlnn.model.parts import alone
 
 
 def coverage(y: np.ndarray, horizons: list[int], level: float = 0.9) -> list[float]:
@@ -57,6 +56,6 @@ def test_the_live_coverage_is_the_recent_measured_share() -> None:
 def test_a_band_is_mixed_from_its_trackers() -> None:
     """Trackers that agree give that width; one that lost much less gives nearly its own."""
     means = np.ones(5)
-    assert alone(band)(np.zeros(5), means, np.ones(5)) == pytest.approx(1.0)
-    mixed = alone(band)(np.log([1.0, 2.0, 3.0, 4.0, 5.0]), means, np.array([9, 9, 1, 9, 9.0]))
+    assert band(np.zeros(5), means, np.ones(5)) == pytest.approx(1.0)
+    mixed = band(np.log([1.0, 2.0, 3.0, 4.0, 5.0]), means, np.array([9, 9, 1, 9, 9.0]))
     assert mixed == pytest.approx(3.0, rel=0.01)

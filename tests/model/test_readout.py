@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamlnn.model.parts import alone
 from streamlnn.model.readout import (
     REFRESH_EVERY,
     Readout,
@@ -49,7 +48,7 @@ def test_refreshes_are_observations_of_the_prior_in_the_same_problem() -> None:
         readout.learn(x, np.array([target]))
     times = np.arange(REFRESH_EVERY, 201, REFRESH_EVERY)
     units = np.eye(5)[(times // REFRESH_EVERY) % 5]
-    strength = alone(refresh_weight)(0.95, 0.3, 5) * 0.95 ** (200 - times)
+    strength = refresh_weight(0.95, 0.3, 5) * 0.95 ** (200 - times)
     rows, targets = np.concatenate([X, units]), np.concatenate([y, np.zeros(len(units))])
     weight = np.concatenate([0.95 ** np.arange(199, -1, -1), strength])
     direct = _least_squares(rows, targets, weight, np.full(5, 0.3 * 0.95**200))
@@ -87,7 +86,7 @@ def test_a_record_that_stands_for_many_is_learned_as_that_many() -> None:
     assert np.isfinite(P_before).all()
     x, target = np.array([1.0, -2.0, 0.5]), 3.0
     gain = single.absorb(x)
-    alone(correct)(single.weights[0], x, gain, target - W[0] @ x, 8)
+    correct(single.weights[0], x, gain, target - W[0] @ x, 8)
     heavy = 8.0 * P_before @ x / (1.0 + 8.0 * x @ P_before @ x)
     np.testing.assert_allclose(single.weights[0], W[0] + heavy * (target - W[0] @ x), rtol=1e-9)
 
@@ -96,7 +95,7 @@ def _covariance(readout: Readout) -> np.ndarray:
     n = readout.D.size
     U = np.zeros((n, n))
     for j in range(n):
-        U[: j + 1, j] = readout.U[alone(column_start)(j) :][: j + 1]
+        U[: j + 1, j] = readout.U[column_start(j) :][: j + 1]
     return U @ np.diag(readout.D) @ U.T
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from streamlnn import Forecaster
-from streamlnn.model.parts import alone
 from streamlnn.model.reservoir import LagUnits, Reservoir, leak
 from streamlnn.model.scaling import LAGS, SETTLED_MEAN, SETTLED_SPREAD
 
@@ -37,9 +36,9 @@ def test_the_leak_is_exact_over_any_gap() -> None:
     random = np.random.default_rng(0)
     drive, tau = random.standard_normal(30), np.linspace(0.3, 30.0, 30)
     whole, parts = np.zeros(30), np.zeros(30)
-    alone(leak)(whole, drive, np.ones(30), tau, 7.0)
+    leak(whole, drive, np.ones(30), tau, 7.0)
     for _ in range(7):
-        alone(leak)(parts, drive, np.ones(30), tau, 1.0)
+        leak(parts, drive, np.ones(30), tau, 1.0)
     np.testing.assert_allclose(whole, parts, rtol=1e-6)
 
 
