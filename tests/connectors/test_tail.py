@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from connectors.generations import FINGERPRINT, is_rotation_of
+from connectors.generations import FINGERPRINT
 from connectors.lines import LINE_LIMIT
+from connectors.rotation import is_rotation_of
 from connectors.tail import TailSettings, TailSource
 from streamlnn.pipeline.contract import Batch, Context
 from streamlnn.pipeline.testing import FakeClock, payloads
