@@ -22,6 +22,7 @@ import numpy as np
 
 from streamlnn.errors import StoreError
 from streamlnn.model.records import Record
+from streamlnn.pipeline import positions
 from streamlnn.pipeline.contract import Message, Output
 from streamlnn.pipeline.judge import Clock
 from streamlnn.pipeline.plan import Plan
@@ -56,9 +57,6 @@ CREATE INDEX IF NOT EXISTS log_by_time ON log (stream, time);
 CREATE TABLE IF NOT EXISTS snapshots (
     stream INTEGER NOT NULL, lsn INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (stream, lsn)
 );
-CREATE TABLE IF NOT EXISTS positions (
-    source TEXT PRIMARY KEY, position TEXT NOT NULL
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS watermarks (sink TEXT PRIMARY KEY, lsn INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
     sink TEXT NOT NULL, lsn INTEGER NOT NULL, nth INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -109,6 +107,7 @@ class Journal:
             if folder and not read_only:
                 held.enter_context(_lock(folder))
             self._db = held.enter_context(closing(_open(folder, durable, read_only)))
+            self._positions = positions.Positions(self._db)
             with self.reading():
                 self._lsn = self._one(
                     "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
@@ -140,6 +139,7 @@ class Journal:
             raise
 
     def _roll_back(self) -> None:
+        self._positions.rolled_back()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
@@ -218,17 +218,18 @@ class Journal:
 
     def position(self, source: str) -> str | None:
         """Return where a source stands; None for a new one."""
-        query = "SELECT position FROM positions WHERE source = ?"
-        found = self._db.execute(query, (source,)).fetchone()
-        return found[0] if found else None
+        return self._positions.of(source)
 
     def save_position(self, source: str, position: str) -> None:
-        """Note where a source stands, in the transaction of its records."""
-        self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (source, position))
+        """Note where a source stands, in the transaction of its records.
+
+        Of a position with many lines only those that changed are written.
+        """
+        self._positions.save(source, position)
 
     def forget_position(self, source: str) -> None:
         """Let a source begin anew."""
-        self._db.execute("DELETE FROM positions WHERE source = ?", (source,))
+        self._positions.forget(source)
 
     def watermark(self, sink: str) -> int | None:
         """Return the log number up to which a sink has confirmed all; None for a new sink."""
@@ -444,7 +445,7 @@ def _connect(where: str, durable: bool) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + positions.SCHEMA)
         db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
     except sqlite3.Error:
         db.close()
