@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from connectors.rotation import former_names
@@ -46,6 +46,16 @@ def files_in(folder: str) -> list[Found]:
     """Return the regular files of a folder, none if it cannot be read."""
     looks = (look_at(path) for path in _paths(folder))
     return [found for found in looks if found is not None]
+
+
+def one_name_each(files: Sequence[Found]) -> list[Found]:
+    """Return each file once that has several names, under one that is no link if there is one."""
+    if len({found.key for found in files}) == len(files):
+        return list(files)
+    names: dict[Key, Found] = {}
+    for found in sorted(files, key=lambda found: (os.path.islink(found.path), found.path)):
+        names.setdefault(found.key, found)
+    return sorted(names.values(), key=lambda found: found.path)
 
 
 def rotated(origins: Collection[str]) -> list[tuple[Found, str]]:

@@ -81,7 +81,12 @@ class Generation:
 
     def attach(self, path: str) -> None:
         """Open the file, which is now called `path`. Raises `OSError`."""
-        self._use(_open(path), path)
+        fd = _open(path)
+        try:
+            self._use(fd, path)
+        except OSError:
+            self.close()
+            raise
 
     def anew(self) -> Generation:
         """Return a generation that begins at the beginning of this open file."""
@@ -154,6 +159,14 @@ class Generation:
             self.lines.skip(hole)
         return [line for line, _ in self.lines.split(chunk)]
 
+    @classmethod
+    def at_end_of(cls, found: Found) -> Generation:
+        """Return a file that is not open, to be read from its present end when it can be."""
+        made = cls(found.path, found.path)
+        made.key, made.changed = found.key, found.changed
+        made.lines = LineSplitter(found.size)
+        return made
+
     def skip_to_end(self) -> None:
         """Go behind the last complete line."""
         if self._fd is not None:
@@ -200,6 +213,9 @@ class Generation:
         self.lines, self._zeros = LineSplitter(self.lines.offset), 0
         self.is_finished = self.is_away = False
         self.is_intact()
+        begin = self.lines.offset
+        if begin and self._read(1, begin - 1) not in (b"\n", b""):
+            self.lines.skip_rest()
 
     def _chunk(self, until: int) -> tuple[bytes, int]:
         """Return the bytes to read next, and how many zeros before them nobody will fill.
@@ -255,15 +271,17 @@ def _open(path: str) -> int:
     return fd
 
 
-def _peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
-    """Return `length` bytes of a file and its size; none and 0 if it cannot be read."""
-    try:
-        fd = _open(path)
-    except OSError:
-        return b"", 0
+def peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
+    """Return `length` bytes of a regular file, and its size. Raises `OSError`."""
+    fd = _open(path)
     try:
         return os.pread(fd, length, at), os.fstat(fd).st_size
-    except OSError:
-        return b"", 0
     finally:
         os.close(fd)
+
+
+def _peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
+    try:
+        return peek(path, length, at)
+    except OSError:
+        return b"", 0

@@ -38,7 +38,7 @@ class LineSplitter:
         self.too_long = self.torn = 0
         self._waiting = b""
         self._passed = 0
-        self._is_too_long = False
+        self._is_too_long = self._is_rest = False
 
     @property
     def dropped(self) -> int:
@@ -71,11 +71,15 @@ class LineSplitter:
             self._passed = 0
             if HOLE in line:
                 line = self._behind_hole(line)
-            if self._is_too_long or len(line) > self.limit:
+            if self._is_rest or self._is_too_long or len(line) > self.limit:
                 self._drop()
             elif line.strip():
                 yield line.removesuffix(b"\r"), self.offset
         self._wait(rest)
+
+    def skip_rest(self) -> None:
+        """Leave out the first line: its beginning is not there to be read."""
+        self._is_rest = True
 
     def skip(self, size: int) -> None:
         """Pass over `size` zeros that stand where the next chunk would have been read."""
@@ -93,12 +97,13 @@ class LineSplitter:
 
     def _behind_hole(self, line: bytes) -> bytes:
         torn, _, line = line.rpartition(HOLE)
-        if self._is_too_long:
+        if self._is_rest or self._is_too_long:
             self._drop()
         elif torn.strip(b"\0 \t\r"):
             self.torn += 1
         return line
 
     def _drop(self) -> None:
-        self.too_long += 1
-        self._is_too_long = False
+        self.torn += self._is_rest
+        self.too_long += not self._is_rest
+        self._is_too_long = self._is_rest = False

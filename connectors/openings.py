@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
-from collections.abc import Sequence
 from contextlib import suppress
 
 from connectors.folders import Found
-from connectors.generations import Generation
+from connectors.generations import Generation, peek
 
 log = logging.getLogger("streamlnn.tail")
 
-_ENOUGH = 65_536
-_A_ROOM = 16
+MOST_DESCRIPTORS = 65_536
+_SHARE = 4
 
 
 class Openings:
@@ -27,36 +25,38 @@ class Openings:
 
     def __init__(self) -> None:
         self.most = _raise_limit() // 2
+        self._opened: set[Generation] = set()
         self._told: set[str] = set()
 
-    def room(self, files: Sequence[Generation]) -> int:
-        """Return how many files may be opened now, after the quietest of `files` were closed."""
-        opened = [file for file in files if file.is_open]
-        room = self.most - len(opened)
-        if room > 0:
-            return room
-        quiet = [file for file in opened if file.path == file.origin and not file.has_more]
-        quiet.sort(key=lambda file: file.changed)
-        for file in quiet[: max(1, self.most // _A_ROOM)]:
-            file.close()
-            room += 1
-        return max(0, room)
+    def room(self) -> int:
+        """Return how many more files may be opened, after the quietest were closed if need be."""
+        if len(self._opened) >= self.most:
+            self._opened = {file for file in self._opened if file.is_open}
+        if len(self._opened) >= self.most:
+            self._close_quiet()
+        return max(0, self.most - len(self._opened))
+
+    def note(self, file: Generation) -> None:
+        """Count a file that was opened without us."""
+        self._opened.add(file)
 
     def attach(self, file: Generation, path: str | None = None) -> bool:
         """Open a file, which is now called `path`; False if that fails."""
         try:
             file.attach(path or file.path)
         except OSError as error:
-            return self._cannot(path or file.path, error)
-        self._told.discard(file.path)
+            return self.cannot(path or file.path, error)
+        self.note(file)
+        if not file.failed:
+            self._told.discard(file.path)
         return True
 
     def is_readable(self, found: Found) -> bool:
-        """Tell whether a file can be opened."""
+        """Tell whether a file can be opened and read."""
         try:
-            os.close(os.open(found.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            peek(found.path, 1)
         except OSError as error:
-            return self._cannot(found.path, error)
+            return self.cannot(found.path, error)
         return True
 
     def tell(self, is_so: bool, about: str, message: str, *details: object) -> None:
@@ -65,19 +65,33 @@ class Openings:
             log.warning(message, *details)
         (self._told.add if is_so else self._told.discard)(about)
 
-    def _cannot(self, path: str, error: OSError) -> bool:
+    def cannot(self, path: str, error: OSError) -> bool:
+        """Say once that a file cannot be read; return False."""
         if not isinstance(error, FileNotFoundError):
-            self.tell(
-                True, path, "cannot read %s: %s; trying again until it can", path, error.strerror
-            )
+            text = "cannot read %s: %s; trying again until it can be read"
+            self.tell(True, path, text, path, error.strerror)
+        return False
+
+    def _close_quiet(self) -> None:
+        quiet = [file for file in self._opened if _is_quiet(file)]
+        quiet.sort(key=lambda file: file.changed)
+        for file in quiet[: max(1, self.most // _SHARE)]:
+            file.close()
+            self._opened.remove(file)
+
+
+def _is_quiet(file: Generation) -> bool:
+    try:
+        return file.path == file.origin and not file.has_more
+    except OSError:
         return False
 
 
 def _raise_limit() -> int:
     """Take as many descriptors as the process may have; return how many that are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_DESCRIPTORS)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from connectors.folders import Found, Key, files_in, look_at, rotated
+from connectors.folders import Found, Key, files_in, look_at, one_name_each, rotated
 from connectors.generations import Generation
 from connectors.openings import Openings
 from connectors.rotation import is_compressed, number_of, numbered_names
@@ -45,14 +45,18 @@ class Watcher:
         self._past: list[Generation] = []
         self._began = _NEVER
 
-    def begin(self, now: float, each: Callable[[Generation], None] | None) -> None:
-        """Find the files that are there, and do `each` with them while they are open.
+    def begin(self, now: float, skip: Callable[[Generation], None] | None) -> None:
+        """Find the files that are there, and `skip` what is in each if that is wanted.
 
         Rotated ones only if `paths` matches them.
         """
         self.close()
-        while self.scan(now, each=each):
+        while self.scan(now, each=skip):
             log.debug("so many files that some have to be closed again")
+        if skip is not None:
+            known = self._by_key()
+            others = [found for found in self._matches() if found.key not in known]
+            self.files += map(Generation.at_end_of, others)
         self._remember_past()
         self._began = time.time_ns() - _CLOCK_TICK
 
@@ -89,7 +93,7 @@ class Watcher:
         for _ in range(_TRIES):
             matches = self._matches()
             new = self._new_ones(matches, last_changes or {})
-            room = self._openings.room(self.files) if new else 0
+            room = self._openings.room() if new else 0
             opened = self._take(new[:room])
             if opened is not None:
                 break
@@ -105,6 +109,7 @@ class Watcher:
         copy = self._copy_of(file)
         at = self.files.index(file)
         self.files.insert(at + 1, file.anew())
+        self._openings.note(self.files[at + 1])
         if copy is None or not self._openings.attach(file, copy.path):
             file.close()
             del self.files[at]
@@ -112,8 +117,7 @@ class Watcher:
 
     def failed(self, file: Generation, error: OSError) -> None:
         """Let a file rest until the next look that could not be read; say so once."""
-        if not file.failed:
-            log.warning("cannot read %s: %s; trying again until it can", file.path, error.strerror)
+        self._openings.cannot(file.path, error)
         file.failed = file.rests = True
         if error.errno == errno.ESTALE:  # its server has forgotten it: it has to be opened again
             file.close()
@@ -121,6 +125,7 @@ class Watcher:
     def is_well(self, file: Generation) -> None:
         """Note that a file that failed can be read again."""
         log.warning("%s can be read again", file.path)
+        self._openings.tell(False, file.path, "")
         file.failed = False
 
     # What is new
@@ -142,7 +147,7 @@ class Watcher:
         looks = (look_at(name) for name in sorted(names.difference(compressed)))
         found = [look for look in looks if look is not None]
         tell(not found, "nothing", "no file matches %s yet: waiting", ", ".join(self._paths))
-        return found
+        return one_name_each(found)
 
     def _new_ones(
         self, matches: list[Found], last_changes: Mapping[str, int]
@@ -206,7 +211,7 @@ class Watcher:
         if file.is_open or file.is_copy or (file.is_finished and found.changed == file.changed):
             return
         has_changed = found.changed != file.changed or found.size != file.lines.end
-        room = self._openings.room(self.files) if has_moved or has_changed else 0
+        room = self._openings.room() if has_moved or has_changed else 0
         if room and file not in self._past:
             self._openings.attach(file)
 
@@ -269,9 +274,10 @@ class Watcher:
         found = sight(file, folders, taken)
         if found is not None:
             taken.add(found.key)
-            if not (file.is_copy or (file.is_finished and found.changed == file.changed)):
-                self._openings.attach(file, found.path)
             file.path = found.path
+            is_over = file.is_copy or (file.is_finished and found.changed == file.changed)
+            if not is_over and self._openings.room():
+                self._openings.attach(file)
         elif file.was_read or file.is_copy:
             return
         else:

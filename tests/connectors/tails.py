@@ -40,7 +40,7 @@ def append(path: Path, text: bytes) -> None:
 
 def shift(path: Path) -> None:
     """Make room for `.1`, as logrotate does."""
-    numbers = sorted(int(old.suffix[1:]) for old in path.parent.glob(path.name + ".*"))
+    numbers = sorted(int(old.suffix[1:]) for old in path.parent.glob(path.name + ".*[0-9]"))
     for number in reversed(numbers):
         os.rename(f"{path}.{number}", f"{path}.{number + 1}")
 
@@ -69,7 +69,11 @@ class Writer:
     def rename(self) -> None:
         """Move the file away; lines still go there until the writer opens the new one."""
         shift(self.path)
-        self.path.rename(f"{self.path}.1")
+        self.rename_to(Path(f"{self.path}.1"))
+
+    def rename_to(self, target: Path) -> None:
+        """Move the file away to `target`."""
+        self.path.rename(target)
         self.write_whole()
         self._file.close()
         self._open()
