@@ -15,7 +15,7 @@ import zlib
 from typing import Any
 
 from connectors.folders import Found, Key, key_of
-from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter
+from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter, after_last_newline
 
 FINGERPRINT = 1024
 """How many of a file's first bytes make its fingerprint, or all while there are fewer."""
@@ -249,18 +249,6 @@ _SAVED = (
     *("origin", "path", "dev", "ino", "fingerprint", "length"),
     *("offset", "columns", "changed", "copy", "closed", "read", "away"),
 )
-
-
-def after_last_newline(fd: int) -> int:
-    """Return the offset behind the last newline of a file, 0 if it has none."""
-    end = os.fstat(fd).st_size
-    while end:
-        begin = max(0, end - CHUNK)
-        at = os.pread(fd, end - begin, begin).rfind(b"\n")
-        if at >= 0:
-            return begin + at + 1
-        end = begin
-    return 0
 
 
 def _open(path: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 LINE_LIMIT = 1 << 20
@@ -107,3 +108,15 @@ class LineSplitter:
         self.torn += self._is_rest
         self.too_long += not self._is_rest
         self._is_too_long = self._is_rest = False
+
+
+def after_last_newline(fd: int, before: int | None = None) -> int:
+    """Return the offset behind the last newline of a file, or of its part `before`; else 0."""
+    end = os.fstat(fd).st_size if before is None else before
+    while end:
+        begin = max(0, end - CHUNK)
+        at = os.pread(fd, end - begin, begin).rfind(b"\n")
+        if at >= 0:
+            return begin + at + 1
+        end = begin
+    return 0

@@ -13,41 +13,24 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tails import append, drain, lines, tail
+from users import open_folder, ordinary_user
 
 from connectors import openings
 from connectors.generations import Generation
 from streamlnn.pipeline.testing import payloads
 
-NOBODY = 65534
-
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that any user may enter and write to."""
-    with tempfile.TemporaryDirectory() as made:
-        os.chmod(made, 0o777)
-        yield Path(made)
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Rights count for root too."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
+    with open_folder() as made:
+        yield made
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
