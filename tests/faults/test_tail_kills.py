@@ -69,7 +69,7 @@ class Course:
 
 
 COURSES = [
-    pytest.param(Course(kills=4, burst=2_500, rotate_every=1_000), id="short"),
+    pytest.param(Course(kills=3, burst=3_000, rotate_every=1_000), id="short"),
     pytest.param(
         Course(kills=25, burst=40_000, rotate_every=20_000),
         id="long",
