@@ -34,6 +34,8 @@ RECOVERED_LIMIT = 2_000
 """After so much recovery the state is written down first: crashes may come in rows."""
 SNAPSHOTS_A_TURN = 4
 SNAPSHOTS_AT_ONCE = 32
+STEPS_A_GO = 64
+"""After so many steps the sinks get a turn: the other side works while we go on."""
 DRAIN_SECS = 4.0
 IDLE_SECS = 0.05
 
@@ -177,8 +179,10 @@ class Pipeline:
         feed.source.ack(batch.position)
         self._observer.count("messages_total", len(batch.messages), source=name)
         self._observer.count("records_total", len(accepted), source=name)
-        for item in accepted:
+        for nth, item in enumerate(accepted, start=1):
             self._step(item)
+            if nth % STEPS_A_GO == 0:
+                self._deliver(timeout=0.0)
         self._tell(speaking)
 
     def _step(self, item: Accepted) -> None:
