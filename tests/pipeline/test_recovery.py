@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from connectors.codecs import JsonCodec
-from streamlnn.pipeline import loop, outbox
+from streamlnn.pipeline import loop, outbox, recovery, snapshots
 from streamlnn.pipeline.contract import Batch, Message, Output
 from streamlnn.pipeline.journal import FILE, Journal
 from streamlnn.pipeline.live import LiveStream
@@ -97,9 +97,11 @@ def run_to_the_end(folder: Path, source: Any, sink: Any) -> int:
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots and full windows come so often that a short run meets them all."""
-    monkeypatch.setattr(loop, "REDO_LIMIT", 20)
+    monkeypatch.setattr(snapshots, "REDO_LIMIT", 20)
     monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
     monkeypatch.setattr(outbox, "WINDOW", 7)
+    monkeypatch.setattr(outbox, "FULL", 25)
+    monkeypatch.setattr(recovery, "BLOCK", 4)
 
 
 @pytest.mark.parametrize("kind", [ScriptedSource, BrokerLike])
@@ -128,6 +130,9 @@ KILLING_POINTS: dict[str, tuple[Any, str]] = {
     "save_position": (Journal, "save_position"),
     "save_watermark": (Journal, "save_watermark"),
     "keep_outputs": (Journal, "keep_outputs"),
+    "spill": (outbox.Outbox, "spill"),
+    "load": (outbox.Outbox, "_load_stored"),
+    "refill": (outbox.Outbox, "refill"),
     "save_snapshot": (Journal, "save_snapshot"),
     "prune": (Journal, "prune"),
     "step": (LiveStream, "step"),
@@ -311,8 +316,8 @@ def test_after_a_change_of_plan_a_crash_is_recovered_under_the_plan_that_was_in_
 def test_a_stop_during_recovery_is_heard_at_once_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "REDO_LIMIT", 10_000)
-    monkeypatch.setattr("streamlnn.pipeline.recovery.BEAT_EVERY", 10)
+    monkeypatch.setattr(snapshots, "REDO_LIMIT", 10_000)
+    monkeypatch.setattr(recovery, "BLOCK", 10)
     items = batches(60)
     source, sink = ScriptedSource([*items, ABORT]), CollectingSink()
     with suppress(Abort):
