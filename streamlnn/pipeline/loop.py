@@ -140,7 +140,7 @@ class Pipeline:
         connected = [feed for feed in self._open_feeds() if feed.link.up]
         for feed in connected:
             self._take_from(feed, timeout=IDLE_SECS / len(connected))
-        if not connected:
+        if not connected and not all(feed.ended for feed in self._feeds):
             self._deliver(timeout=IDLE_SECS)
             self.stop.wait(0.001 if self._sinks_have_work() else IDLE_SECS)
         self._mark_written()

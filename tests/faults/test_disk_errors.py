@@ -32,6 +32,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "AUTOCHECKPOINT_PAGES", 20)
     monkeypatch.setattr(snapshots, "REDO_LIMIT", 15)
     monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
+    monkeypatch.setattr(loop, "IDLE_SECS", 0.0)
 
 
 @pytest.mark.parametrize("error", [apsw.IOError, apsw.FullError], ids=["EIO", "ENOSPC"])

@@ -38,6 +38,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "AUTOCHECKPOINT_PAGES", 20)
     monkeypatch.setattr(snapshots, "REDO_LIMIT", 15)
     monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
+    monkeypatch.setattr(loop, "IDLE_SECS", 0.0)
     monkeypatch.setattr(outbox, "WINDOW", 7)
     monkeypatch.setattr(outbox, "FULL", 25)
     monkeypatch.setattr(recovery, "BLOCK", 4)
