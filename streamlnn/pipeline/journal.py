@@ -35,6 +35,10 @@ GENERATIONS = 2
 _DIGEST_BYTES = 32
 
 
+LogRow = tuple[int, str, int | None, int | None, bytes]
+"""A record as the log has it: its number, stream, time, moment of receiving, and raw values."""
+
+
 @dataclass(slots=True)
 class StreamRow:
     """What the journal knows of a stream besides its records and its state."""
@@ -151,31 +155,34 @@ class Journal:
             for time, values, received in reversed(found)
         ]
 
-    def records_after(
-        self, lsn: int, known: Mapping[str, int] | None = None
-    ) -> Iterator[tuple[int, Record]]:
+    def records_after(self, lsn: int) -> Iterator[tuple[int, Record]]:
         """Yield (log number, record) in the order they were accepted.
 
-        `known` says up to which log number each stream is known already: none of those is yielded.
-        Raises `StoreError` for a record that is damaged, and for a hole behind what is known or
-        between two records of a stream.
+        Raises `StoreError` for a record that is damaged, and where one is missing in between.
         """
-        query = (
-            "SELECT lsn, name, time, received, vals, prev, log.crc, stream FROM log"
-            " LEFT JOIN streams ON streams.id = log.stream WHERE lsn > ? ORDER BY lsn"
-        )
-        last = dict(known or {})
-        for number, name, time, received, values, prev, crc, stream in self._db.execute(
-            query, (lsn,)
-        ):
+        for number, name, time, received, values in self.rows_after(lsn, {}):
+            yield number, Record(name, time, np.frombuffer(values), received)
+
+    def rows_after(self, lsn: int, known: Mapping[str, int]) -> Iterator[LogRow]:
+        """Yield what the log says of each record above a number, in their order.
+
+        `known` says up to which log number a stream is known already: none of those is yielded,
+        and the next one has to follow it. Raises `StoreError` as `records_after`.
+        """
+        names, last = {row.id: name for name, row in self.streams().items()}, dict(known)
+        query = "SELECT * FROM log WHERE lsn > ? ORDER BY lsn"
+        for number, stream, time, received, values, prev, crc in self._db.execute(query, (lsn,)):
+            name = names.get(stream)
             if name is None or crc != seal(number, stream, time, received, values, prev):
                 raise damaged(f"record {number} is not as it was written")
-            if known is not None and number <= last.get(name, 0):
-                continue
-            if name in last and prev > last[name]:
-                raise damaged(f"record {prev} of stream {name!r} is missing")
+            before = last.get(name)
+            if before is not None:
+                if number <= before:
+                    continue
+                if prev > before:
+                    raise damaged(f"record {prev} of stream {name!r} is missing")
             last[name] = number
-            yield number, Record(name, time, np.frombuffer(values), received)
+            yield number, name, time, received, values
 
     # Streams, positions, watermarks
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from streamlnn.model.records import Record
 from streamlnn.pipeline.contract import Output
-from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.live import LiveStream, restore
+from streamlnn.pipeline.journal import Journal, LogRow
+from streamlnn.pipeline.live import LiveStream, record_of, restore
 from streamlnn.pipeline.store import damaged
 
 BLOCK = 512
@@ -29,15 +28,14 @@ def recover(
         beat()
         lives[name] = restore(row, journal, instance)
     outputs: list[Output] = []
-    for lsn, records in _blocks(journal, lives, outputs_after):
+    for rows in _blocks(journal, lives, outputs_after):
         beat()
-        live = lives[records[0][1].stream]
-        if lsn <= outputs_after:
-            live.catch_up(records)
+        live = lives[rows[0][1]]
+        if rows[-1][0] <= outputs_after:
+            live.catch_up(rows)
         else:
-            outputs += [
-                output for number, record in records for output in live.step(number, record)
-            ]
+            for one in rows:
+                outputs += live.step(one[0], record_of(one))
     for name, live in lives.items():
         if live.lsn < live.row.last_lsn:
             raise damaged(f"record {live.row.last_lsn} of stream {name!r} is missing")
@@ -47,22 +45,22 @@ def recover(
 
 def _blocks(
     journal: Journal, lives: dict[str, LiveStream], outputs_after: int
-) -> Iterator[tuple[int, list[tuple[int, Record]]]]:
-    """Yield what is to be redone, a stream's records in order, each block behind its last number.
+) -> Iterator[list[LogRow]]:
+    """Yield what is to be redone, in blocks of one stream, a stream's records in order.
 
     No block goes over the number `outputs_after`.
     """
     known = {name: live.lsn for name, live in lives.items()}
     behind = [live.lsn for live in lives.values() if live.lsn < live.row.last_lsn]
-    waiting: dict[str, list[tuple[int, Record]]] = defaultdict(list)
+    waiting: dict[str, list[LogRow]] = defaultdict(list)
     confirmed = True
-    for lsn, record in journal.records_after(min(behind), known) if behind else ():
-        if confirmed and lsn > outputs_after:
+    for row in journal.rows_after(min(behind), known) if behind else ():
+        if confirmed and row[0] > outputs_after:
             confirmed = False
-            yield from ((block[-1][0], block) for block in waiting.values())
+            yield from waiting.values()
             waiting.clear()
-        block = waiting[record.stream]
-        block.append((lsn, record))
+        block = waiting[row[1]]
+        block.append(row)
         if len(block) == BLOCK:
-            yield lsn, waiting.pop(record.stream)
-    yield from ((block[-1][0], block) for block in waiting.values())
+            yield waiting.pop(row[1])
+    yield from waiting.values()

@@ -24,7 +24,7 @@ class SessionWatch:
         return count > before
 
     def told(self, live: LiveStream, now: int) -> Output:
-        """Return the event that says that something of a stream may be missing, noticed at `now`."""
+        """Return the event: noticed at `now`, something of a stream may be missing."""
         heard, seq = live.silence.heard, live.forecaster.seq - 1
         event = Event(
             "session_lost",
