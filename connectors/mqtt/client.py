@@ -13,6 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from connectors.mqtt.settings import BrokerSettings
+from connectors.mqtt.wire import Wire
 
 _REACH_SECS = 3.0
 _LONGEST_EXPIRY = 0xFFFF_FFFF
@@ -53,13 +54,17 @@ def make_client(settings: BrokerSettings, session: Session, version: str) -> pah
         manual_ack=True,
     )
     client.connect_timeout = _REACH_SECS
-    client.max_inflight_messages = 0  # the connection keeps the window the broker asks for
     _equip(client, settings)
     return client
 
 
-def dial(client: paho.Client, settings: BrokerSettings, session: Session, version: str) -> None:
-    """Reach the broker and send CONNECT. Raises `OSError` or `ValueError`; blocks 3 s a step."""
+def dial(
+    client: paho.Client, settings: BrokerSettings, session: Session, version: str
+) -> Wire | None:
+    """Reach the broker, send CONNECT, and return the wire that the client is on from then on.
+
+    None means that the broker hung up at once. Raises `OSError` or `ValueError`; blocks 3 s a step.
+    """
     fresh = version == "5"
     client.connect(
         settings.address.host,
@@ -68,7 +73,12 @@ def dial(client: paho.Client, settings: BrokerSettings, session: Session, versio
         clean_start=session.clean if fresh else paho.MQTT_CLEAN_START_FIRST_ONLY,
         properties=_connect_properties(settings, session) if fresh else None,
     )
-    _send_at_once(client.socket())
+    sock = client.socket()
+    if sock is None:
+        return None
+    _send_at_once(sock)
+    client._sock = wire = Wire(sock, settings.max_packet_size)
+    return wire
 
 
 def properties(packet_type: int, **values: object) -> Properties:

@@ -17,7 +17,7 @@ import math
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import paho.mqtt.client as paho
@@ -26,6 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from connectors.mqtt import packets
 from connectors.mqtt.client import Session, dial, make_client
 from connectors.mqtt.explain import (
     KEEPALIVE_TIMEOUT,
@@ -37,6 +38,7 @@ from connectors.mqtt.explain import (
 from connectors.mqtt.outgoing import Outgoing, Publication
 from connectors.mqtt.rivals import Rivals
 from connectors.mqtt.settings import BrokerSettings
+from connectors.mqtt.wire import Packet, Wire
 from streamlnn.pipeline.contract import NotConnected
 
 log = logging.getLogger("streamlnn.mqtt")
@@ -50,12 +52,15 @@ _WAITING_QOS0 = 65_536  # QoS 1 is bounded by the receive maximum, QoS 0 by noth
 
 
 class Arrival(NamedTuple):
-    """A message as it came: `topic` is None when it was no text, `mid` 0 when it needs no ack."""
+    """A message as it came: `topic` is None when it was no text, `mid` 0 when it needs no ack.
+
+    `payload` is None when the message was larger than we take.
+    """
 
     epoch: int
     mid: int
     topic: str | None
-    payload: bytes
+    payload: bytes | None
     retained: bool
     received: int
 
@@ -93,6 +98,7 @@ class MqttConnection:
         self.will: Publication | None = None
         self._clock = clock
         self._client: paho.Client | None = None
+        self._wire: Wire | None = None
         self._outgoing = Outgoing()
         self._subacks: dict[int, list[ReasonCode]] = {}
         self._connack: ReasonCode | None = None
@@ -109,6 +115,10 @@ class MqttConnection:
         """True between a successful `open` and the loss of the connection."""
         return self._client is not None and self._accepted and self._client.socket() is not None
 
+    @property
+    def _fresh(self) -> bool:
+        return self.version == "5"
+
     def check(self) -> None:
         """Raise `NotConnected`, saying why, unless the connection stands as far as we know."""
         self._live()
@@ -124,23 +134,24 @@ class MqttConnection:
         else:
             self._try_both()
 
-    def turn(self, timeout: float, packets: int = PACKETS_PER_TURN) -> None:
-        """Wait up to `timeout` seconds for the socket, then read up to `packets` and write.
+    def turn(self, timeout: float, most: int = PACKETS_PER_TURN) -> None:
+        """Wait up to `timeout` seconds for the socket, then read up to `most` packets and write.
 
         Returns as soon as something was read and the socket is drained.
         """
-        client = self._live()
-        if self._wait(client, min(timeout, _WAIT_SECS)):
-            self._read(client, packets)
-        self._pump(client)
+        client, wire = self._live()
+        if self._wait(wire, min(timeout, _WAIT_SECS)):
+            self._read(client, wire, most)
+        self._outgoing.pump(wire, fresh=self._fresh)
         if client.want_write():
             client.loop_write()
         client.loop_misc()
+        wire.flush()
         self._check(client)
 
     def subscribe(self, filters: Sequence[str], qos: int, retain_handling: int) -> None:
         """Subscribe, never to what this connection publishes, and wait for the broker's word."""
-        client = self._live()
+        client, _ = self._live()
         asked = {self._ask(client, some, qos, retain_handling): some for some in _few(filters)}
         self._await(lambda: asked.keys() <= self._subacks.keys(), _OPEN_SECS)
         for mid, some in asked.items():
@@ -148,21 +159,25 @@ class MqttConnection:
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Ask the broker to forget subscriptions of an earlier life."""
-        client = self._live()
+        client, wire = self._live()
         for some in _few(filters):
             client.unsubscribe(list(some))
+        wire.flush()
         self._check(client)
 
-    def ack(self, mid: int) -> None:
-        """Acknowledge the QoS 1 message that came on *this* connection under `mid`."""
-        if self._client is not None:
-            self._client.ack(mid, 1)
+    def ack(self, mids: Iterable[int]) -> None:
+        """Acknowledge the QoS 1 messages that came on *this* connection under `mids`, in order."""
+        if self._wire is not None:
+            self._wire.send(b"".join(map(packets.puback, mids)))
+            self._wire.flush()
 
-    def publish(self, publication: Publication) -> None:
+    def publish(self, *publications: Publication) -> None:
         """Send, in order, as soon as the broker's window has room; see `Publication.done`."""
-        client = self._live()
-        self._outgoing.add(publication)
-        self._pump(client)
+        _, wire = self._live()
+        for publication in publications:
+            self._outgoing.add(publication)
+        self._outgoing.pump(wire, fresh=self._fresh)
+        wire.flush()
 
     def farewell(self) -> None:
         """Publish now what the broker would publish for us if we died, waiting at most 2 s."""
@@ -233,17 +248,16 @@ class MqttConnection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.on_publish = self._on_publish
 
     def _dial(self, client: paho.Client) -> None:
         try:
-            dial(client, self.settings, self.session, self.version)
+            self._wire = dial(client, self.settings, self.session, self.version)
         except (OSError, ValueError) as error:
             self._rivals.absent()
             raise NotConnected(
                 f"{self._cannot()}: {why_not_reached(error, self.address)}"
             ) from error
+        self._check(client)
 
     def _await(self, condition: Callable[[], bool], secs: float) -> None:
         deadline = time.monotonic() + secs
@@ -273,37 +287,62 @@ class MqttConnection:
 
     # --- moving bytes -------------------------------------------------------------------------
 
-    def _live(self) -> paho.Client:
-        if self._client is None:
+    def _live(self) -> tuple[paho.Client, Wire]:
+        if self._client is None or self._wire is None:
             raise NotConnected(self._why)
         self._check(self._client)
-        return self._client
+        return self._client, self._wire
 
     def _check(self, client: paho.Client) -> None:
         if client.socket() is None:
             self._lose()
 
-    def _wait(self, client: paho.Client, timeout: float) -> bool:
+    def _wait(self, wire: Wire, timeout: float) -> bool:
         """Return whether there is something to read, after at most `timeout` seconds."""
-        sock: Any = client.socket()
-        if getattr(sock, "pending", int)() > 0:  # decrypted already, so the socket looks idle
+        wire.flush()
+        if wire.ready:
             return True
         poller = select.poll()
-        poller.register(sock, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        poller.register(wire, select.POLLIN | (select.POLLOUT if wire.wants_write else 0))
         return any(event & ~select.POLLOUT for _, event in poller.poll(max(timeout, 0.0) * 1000))
 
-    def _read(self, client: paho.Client, packets: int) -> None:
-        for _ in range(packets):
+    def _read(self, client: paho.Client, wire: Wire, most: int) -> None:
+        try:
+            for _ in range(most):
+                packet = wire.next()
+                if packet is None:
+                    break
+                self._take(client, wire, packet)
+        except packets.Malformed as error:
+            self._give_up(error)
+        if wire.closing:
+            client.loop_read()
+
+    def _take(self, client: paho.Client, wire: Wire, packet: Packet) -> None:
+        if packet.kind == packets.PUBLISH:
+            self._arrive(packets.read_publish(packet.head, packet.body, fresh=self._fresh), packet)
+        elif packet.kind == packets.PUBACK:
+            self._outgoing.answered(*packets.read_puback(packet.body))
+        else:
+            wire.hand_over(packet)
             client.loop_read()
             self._check(client)
-            if not self._wait(client, 0.0):
-                return
 
-    def _pump(self, client: paho.Client) -> None:
-        self._outgoing.pump(client, with_identity=self.version == "5")
+    def _arrive(self, message: packets.Published, packet: Packet) -> None:
+        if not message.mid and len(self.inbox) >= _WAITING_QOS0:
+            self.overflows += 1
+            return
+        try:
+            topic: str | None = message.topic.decode()
+        except UnicodeDecodeError:
+            topic = None
+        payload = message.payload if packet.whole else None
+        self.inbox.append(
+            Arrival(self.epoch, message.mid, topic, payload, message.retained, self._clock())
+        )
 
     def _ask(self, client: paho.Client, some: Sequence[str], qos: int, retain_handling: int) -> int:
-        if self.version == "5":
+        if self._fresh:
             options = SubscribeOptions(qos, noLocal=True, retainHandling=retain_handling)
             _, mid = client.subscribe([(one, options) for one in some])
         else:
@@ -330,6 +369,11 @@ class MqttConnection:
         if not self._accepted:
             raise self._refused()
         self._why = f"{self.who} lost {self.settings.url}: {self._why_lost()}"
+        raise NotConnected(self._why)
+
+    def _give_up(self, error: packets.Malformed) -> NoReturn:
+        self._drop()
+        self._why = f"{self.who} hung up on {self.settings.url}, which broke the standard: {error}"
         raise NotConnected(self._why)
 
     def _refused(self) -> NotConnected:
@@ -361,7 +405,7 @@ class MqttConnection:
         )
 
     def _drop(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._wire = self._client, None, None
         self._subacks.clear()
         if client is not None and (sock := client.socket()) is not None:
             sock.close()
@@ -403,24 +447,6 @@ class MqttConnection:
         _properties: Any,
     ) -> None:
         self._subacks[mid] = reasons
-
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        if message.qos == 0 and len(self.inbox) >= _WAITING_QOS0:
-            self.overflows += 1
-            return
-        try:
-            topic: str | None = message.topic
-        except UnicodeDecodeError:
-            topic = None
-        mid = message.mid if message.qos else 0
-        self.inbox.append(
-            Arrival(self.epoch, mid, topic, bytes(message.payload), message.retain, self._clock())
-        )
-
-    def _on_publish(
-        self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _rest: Any
-    ) -> None:
-        self._outgoing.answered(mid, reason)
 
 
 def _few(filters: Sequence[str]) -> list[tuple[str, ...]]:

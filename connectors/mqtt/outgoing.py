@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from connectors.mqtt.client import properties
+from connectors.mqtt import packets
+from connectors.mqtt.wire import Wire
 
 _WINDOW = 1000
+_REFUSED = 0x80
+# paho counts its own packet ids, for SUBSCRIBE, from 1 on: ours come from the upper half.
+_MIDS = range(0x8000, 0x10000)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,32 +32,26 @@ class Publication:
     done: bool = False
     refusal: str = ""
 
-    @property
-    def size(self) -> int:
-        """An upper bound of the packet's bytes, a character of the topic counting as four."""
-        words = sum(len(key) + len(value) for key, value in self.identity.items())
-        return 64 + 4 * (len(self.topic) + words) + len(self.payload)
-
 
 class Outgoing:
-    """Sends publications in order through one client, as many at once as the broker takes.
+    """Sends publications in order over one wire, as many at once as the broker takes.
 
-    paho's own queue is not used: it ignores the broker's receive maximum and packet size, and
-    keeps for the next connection what its owner will send again.
+    It keeps the broker's receive maximum and packet size, which paho does not.
     """
 
     def __init__(self) -> None:
         self._queue: deque[Publication] = deque()
         self._flying: dict[int, Publication] = {}
+        self._mids = itertools.cycle(_MIDS)
         self._window = _WINDOW
-        self._packet_limit = math.inf
+        self._limit = packets.LARGEST
 
     def begin(self, limits: Properties | None) -> None:
         """Forget everything, and take the limits from the broker's answer to CONNECT."""
         self.drop_queue()
         self._flying.clear()
         self._window = min(_WINDOW, getattr(limits, "ReceiveMaximum", _WINDOW))
-        self._packet_limit = getattr(limits, "MaximumPacketSize", math.inf)
+        self._limit = min(packets.LARGEST, getattr(limits, "MaximumPacketSize", packets.LARGEST))
 
     def drop_queue(self) -> None:
         """Forget what was not sent."""
@@ -65,42 +61,40 @@ class Outgoing:
         """Put a publication at the end of the queue."""
         self._queue.append(publication)
 
-    def pump(self, client: paho.Client, *, with_identity: bool) -> None:
-        """Send what the window has room for."""
+    def pump(self, wire: Wire, *, fresh: bool) -> None:
+        """Send what the window has room for; in MQTT 5 (`fresh`) with its identity."""
         while self._queue and len(self._flying) < self._window:
-            publication = self._queue.popleft()
-            if publication.size > self._packet_limit:
-                publication.refusal, publication.done = "larger than the broker accepts", True
-            elif not self._send(client, publication, with_identity):
-                self._queue.appendleft(publication)
-                return
+            self._send(wire, self._queue.popleft(), fresh)
 
-    def answered(self, mid: int, reason: ReasonCode) -> None:
+    def answered(self, mid: int, reason: int) -> None:
         """Note the broker's answer to the publication under packet id `mid`."""
         publication = self._flying.pop(mid, None)
         if publication is not None:
-            publication.refusal = str(reason) if reason.is_failure else ""
+            publication.refusal = _words(reason) if reason >= _REFUSED else ""
             publication.done = True
 
-    def _send(self, client: paho.Client, publication: Publication, with_identity: bool) -> bool:
-        """Return False when the packet id is still taken; the next try has another."""
-        info = client.publish(
+    def _send(self, wire: Wire, publication: Publication, fresh: bool) -> None:
+        mid = next(one for one in self._mids if one not in self._flying) if publication.qos else 0
+        packet = packets.publish(
             publication.topic,
             publication.payload,
             publication.qos,
             publication.retain,
-            _identify(publication.identity) if with_identity else None,
+            mid,
+            packets.user_properties(publication.identity) if fresh else b"",
         )
-        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            return False
+        if len(packet) > self._limit:
+            publication.refusal, publication.done = "larger than the broker accepts", True
+            return
+        wire.send(packet)
         if publication.qos == 0:
             publication.done = True
         else:
-            self._flying[info.mid] = publication
-        return True
+            self._flying[mid] = publication
 
 
-def _identify(identity: Mapping[str, str]) -> Properties | None:
-    if not identity:
-        return None
-    return properties(PacketTypes.PUBLISH, UserProperty=list(identity.items()))
+def _words(reason: int) -> str:
+    try:
+        return str(ReasonCode(PacketTypes.PUBACK, identifier=reason))
+    except KeyError:
+        return f"reason {reason}"

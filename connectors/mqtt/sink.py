@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -68,7 +68,7 @@ class MqttSink:
         for output in outputs:
             if output.kind not in _OF_A_STREAM:
                 self._latest[output.kind] = output
-            self._publish(output)
+        self._publish(outputs)
 
     def flush(self, timeout: float) -> int:
         """Drive the connection until all is confirmed, for up to `timeout` seconds.
@@ -160,18 +160,15 @@ class MqttSink:
         if self._epoch == self.connection.epoch or not self.connection.up:
             return
         self._epoch = self.connection.epoch
-        for publication, _ in self._outbox:
-            if not publication.done:
-                self.connection.publish(publication)
-        for output in self._latest.values():
-            self._publish(output)
+        self.connection.publish(*(one for one, _ in self._outbox if not one.done))
+        self._publish(self._latest.values())
 
-    def _publish(self, output: Output) -> None:
-        publication = self._publication(output)
-        self._outbox.append((publication, output.lsn is not None))
-        self._published += 1
-        if not publication.done and self.connection.up:
-            self.connection.publish(publication)
+    def _publish(self, outputs: Iterable[Output]) -> None:
+        made = [(self._publication(output), output.lsn is not None) for output in outputs]
+        self._outbox += made
+        self._published += len(made)
+        if self.connection.up:
+            self.connection.publish(*(one for one, _ in made if not one.done))
 
     def _publication(self, output: Output) -> Publication:
         of_a_stream = output.kind in _OF_A_STREAM

@@ -22,6 +22,7 @@ log = logging.getLogger("streamlnn.mqtt")
 
 _MAX_BATCH = 1024
 _NO_TEXT = "topic is not text"
+_TOO_LARGE = "larger than max_packet_size"
 _RETAIN_NEVER, _RETAIN_NEW = 2, 1  # MQTT 5: retained messages at a subscription; if it is new
 
 
@@ -202,7 +203,7 @@ class MqttSource:
     def _is_wanted(self, arrival: Arrival) -> bool:
         reason = self._why_dropped(arrival)
         if reason and reason not in self._dropped:
-            level = logging.WARNING if reason == _NO_TEXT else logging.INFO
+            level = logging.WARNING if reason in (_NO_TEXT, _TOO_LARGE) else logging.INFO
             log.log(level, "mqtt source %r drops messages: %s (told once)", self.id, reason)
         if reason:
             self._dropped[reason] += 1
@@ -211,6 +212,8 @@ class MqttSource:
     def _why_dropped(self, arrival: Arrival) -> str:
         if not arrival.topic:
             return _NO_TEXT
+        if arrival.payload is None:
+            return _TOO_LARGE
         if arrival.retained and self.settings.retained == "ignore":
             return "retained"
         if arrival.topic.startswith(tuple(self.connection.own_prefixes)):
@@ -218,18 +221,20 @@ class MqttSource:
         return ""
 
     def _message(self, arrival: Arrival) -> Message:
+        payload = arrival.payload or b""
         self._taken += 1
         self._messages += 1
-        self._bytes += len(arrival.payload)
+        self._bytes += len(payload)
         may_only_begin = arrival.retained and self.settings.retained == "seed"
-        return Message(
-            arrival.topic or "", arrival.payload, arrival.received, retained=may_only_begin
-        )
+        return Message(arrival.topic or "", payload, arrival.received, retained=may_only_begin)
 
     def _acknowledge(self) -> None:
         """Acknowledge in the order of arrival; a dropped message waits for those before it."""
-        while self._unacked and self._unacked[0].n <= self._durable and self.connection.up:
-            self.connection.ack(self._unacked.popleft().mid)
+        mids = []
+        while self._unacked and self._unacked[0].n <= self._durable:
+            mids.append(self._unacked.popleft().mid)
+        if mids:
+            self.connection.ack(mids)
 
 
 def _filters(wanted: Sequence[str], source_id: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _MAX_BYTES = 65_535
 
 
@@ -30,6 +32,7 @@ def check_filter(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=16_384)
 def is_topic(text: str) -> bool:
     r"""Return whether a message can be published under `text`.
 

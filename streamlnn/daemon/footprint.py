@@ -7,8 +7,8 @@ from typing import Any
 from streamlnn.daemon.config import Config
 from streamlnn.model.settings import Settings
 from streamlnn.model.size import model_bytes
-from streamlnn.pipeline.loop import REDO_LIMIT
 from streamlnn.pipeline.settings import StreamSettings
+from streamlnn.pipeline.snapshots import REDO_LIMIT
 
 DAY_SECS = 86_400.0
 _UNITS = ("B", "KB", "MB", "GB", "TB")

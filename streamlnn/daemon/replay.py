@@ -16,8 +16,9 @@ from streamlnn.daemon.run import make_carriers, make_sinks, stopping
 from streamlnn.errors import InputUnavailable
 from streamlnn.model import stepping
 from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.loop import Pipeline, Retention
+from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.snapshots import Retention
 from streamlnn.pipeline.timestamps import rfc3339
 
 log = logging.getLogger("streamlnn.replay")

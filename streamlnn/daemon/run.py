@@ -17,8 +17,9 @@ from streamlnn.model import stepping
 from streamlnn.pipeline import plugins
 from streamlnn.pipeline.contract import Context, Message, Sink, Source, Tree
 from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.loop import Pipeline, Retention
+from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.observer import Observer
+from streamlnn.pipeline.snapshots import Retention
 from streamlnn.pipeline.streams import StreamMap, StreamSettings
 
 log = logging.getLogger("streamlnn.run")
@@ -106,6 +107,7 @@ def build(
         observer,
         instance=config.daemon.instance,
         model=config.model,
+        max_streams=config.daemon.max_streams,
         retention=Retention(
             snapshot_every_secs=config.daemon.snapshot_every,
             keep_secs=config.daemon.keep,

@@ -20,6 +20,7 @@ from pydantic import (
 from streamlnn.daemon.address import is_loopback, split_address
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Duration, Settings
+from streamlnn.pipeline.settings import MAX_STREAMS
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)\s*", re.IGNORECASE)
 _LEVEL = re.compile(r"[\w.-]+")
@@ -109,6 +110,9 @@ class DaemonSettings(Settings):
         default="24h",
         validate_default=True,
         description='How long recorded samples are kept; "0s" keeps what recovery needs',
+    )
+    max_streams: int = Field(
+        default=MAX_STREAMS, ge=1, description="So many streams at most; each takes memory"
     )
     log: LogSettings = LogSettings()
 

@@ -37,13 +37,20 @@ class Intake:
     """Admits messages; `lives` are the streams that run, by name."""
 
     def __init__(
-        self, journal: Journal, observer: Observer, *, instance: str, model: ModelSettings
+        self,
+        journal: Journal,
+        observer: Observer,
+        *,
+        instance: str,
+        model: ModelSettings,
+        max_streams: int,
     ) -> None:
         self.lives: dict[str, LiveStream] = {}
         self._journal = journal
         self._observer = observer
         self._instance = instance
         self._model = model
+        self._max_streams = max_streams
         self._touched: dict[str, StreamRow] = {}
         self._told: set[tuple[str, str]] = set()
 
@@ -103,6 +110,11 @@ class Intake:
         live = self.lives.get(reading.stream)
         if live is not None and live.agreed:
             return live
+        if live is None and len(self.lives) >= self._max_streams:
+            raise DecodeError(
+                f"there are {self._max_streams} streams already and {reading.stream!r:.200} would "
+                "be one more: raise max_streams in [daemon], or correct the topic or the id"
+            )
         _check_targets(reading)
         plan = plan_for(reading, self._model)
         if live is None:

@@ -7,72 +7,36 @@ only ever rises; a snapshot carries the number of the last record its state has 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from streamlnn.errors import StoreError
 from streamlnn.model.records import Record
-from streamlnn.pipeline import positions
 from streamlnn.pipeline.contract import Message, Output
 from streamlnn.pipeline.judge import Clock
 from streamlnn.pipeline.plan import Plan
+from streamlnn.pipeline.store import FILE, SEALED, damaged, lock, open_file, seal, trouble
 
-FORMAT = 1
-FILE = "journal.db"
+__all__ = ["FILE", "Journal", "StreamRow"]
+
 REPEATS_KEPT = 4096
 """A repeat is recognised among at least so many last records of its stream."""
 DEAD_LETTERS_KEPT = 10_000
 DEAD_LETTER_BYTES = 4096
 GENERATIONS = 2
+_DIGEST_BYTES = 32
 
-_WAYS_OUT = {
-    sqlite3.SQLITE_FULL: "make room on the disk, then start again: nothing is lost",
-    sqlite3.SQLITE_BUSY: "another program is writing to it: end that one, then start again",
-    sqlite3.SQLITE_LOCKED: "another program is writing to it: end that one, then start again",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: move it aside to begin anew",
-    sqlite3.SQLITE_NOTADB: "it is no journal: move it aside to begin anew",
-}
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS streams (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, plan BLOB NOT NULL,
-    epoch INTEGER NOT NULL, since_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, clock BLOB
-);
-CREATE TABLE IF NOT EXISTS log (
-    lsn INTEGER PRIMARY KEY, stream INTEGER NOT NULL, time INTEGER, received INTEGER,
-    vals BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS log_by_time ON log (stream, time);
-CREATE TABLE IF NOT EXISTS snapshots (
-    stream INTEGER NOT NULL, lsn INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (stream, lsn)
-);
-CREATE TABLE IF NOT EXISTS watermarks (sink TEXT PRIMARY KEY, lsn INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (
-    sink TEXT NOT NULL, lsn INTEGER NOT NULL, nth INTEGER NOT NULL, kind TEXT NOT NULL,
-    stream TEXT NOT NULL, payload BLOB NOT NULL, identity TEXT NOT NULL,
-    PRIMARY KEY (sink, lsn, nth)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notices (
-    id INTEGER PRIMARY KEY, sink TEXT NOT NULL, kind TEXT NOT NULL, stream TEXT NOT NULL,
-    payload BLOB NOT NULL, identity TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS stale (stream INTEGER PRIMARY KEY, event BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS dead_letters (
-    id INTEGER PRIMARY KEY, source TEXT NOT NULL, origin TEXT NOT NULL, received INTEGER,
-    reason TEXT NOT NULL, payload BLOB NOT NULL
-);
-"""
+LogRow = tuple[int, str, int | None, int | None, bytes]
+"""A record as the log has it: its number, stream, time, moment of receiving, and raw values."""
 
 
 @dataclass(slots=True)
@@ -88,6 +52,16 @@ class StreamRow:
     """Learning began after this log number; older snapshots and records belong to the past."""
     last_lsn: int = 0
     clock: Clock = field(default_factory=Clock)
+    marks: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """Two log numbers with `REPEATS_KEPT` records between them, and how many came after the newer.
+    Up to the older one no record is needed any more to recognise a repeat."""
+
+    def count(self, lsn: int) -> None:
+        """Note that the stream has a new record."""
+        self.last_lsn = lsn
+        self.marks[2] += 1
+        if self.marks[2] == REPEATS_KEPT:
+            self.marks = [self.marks[1], lsn, 0]
 
 
 class Journal:
@@ -103,11 +77,12 @@ class Journal:
     ) -> None:
         self.volatile = folder is None
         self._read_only = read_only
+        self._positions: dict[str, list[str]] = {}
         with ExitStack() as held:
             if folder and not read_only:
-                held.enter_context(_lock(folder))
-            self._db = held.enter_context(closing(_open(folder, durable, read_only)))
-            self._positions = positions.Positions(self._db)
+                held.enter_context(lock(folder))
+            db = open_file(folder, durable=durable, read_only=read_only)
+            self._db = held.enter_context(closing(db))
             with self.reading():
                 self._lsn = self._one(
                     "SELECT max(coalesce((SELECT max(lsn) FROM log), 0),"
@@ -133,13 +108,13 @@ class Journal:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise StoreError(f"cannot write to the journal: {_trouble(error)}") from error
+            raise StoreError(f"cannot write to the journal: {trouble(error)}") from error
         except BaseException:
             self._roll_back()
             raise
 
     def _roll_back(self) -> None:
-        self._positions.rolled_back()
+        self._positions = {}
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
@@ -148,19 +123,24 @@ class Journal:
         """Turn what a damaged file does to those who read it into a `StoreError`."""
         try:
             yield
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise StoreError(f"cannot read the journal: {_trouble(error)}") from error
+        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"cannot read the journal: {trouble(error)}") from error
 
     # Records
 
     def append(self, row: StreamRow, record: Record) -> int:
         """Add a record to the log and return its log number."""
         self._lsn += 1
-        row.last_lsn = self._lsn
-        self._db.execute(
-            "INSERT INTO log VALUES (?, ?, ?, ?, ?)",
-            (self._lsn, row.id, record.time, record.received, record.values.tobytes()),
+        said = (
+            self._lsn,
+            row.id,
+            record.time,
+            record.received,
+            record.values.tobytes(),
+            row.last_lsn,
         )
+        self._db.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", (*said, seal(*said)))
+        row.count(self._lsn)
         return int(self._lsn)
 
     def values_at(self, row: StreamRow, time: int) -> list[bytes]:
@@ -178,74 +158,113 @@ class Journal:
         ]
 
     def records_after(self, lsn: int) -> Iterator[tuple[int, Record]]:
-        """Yield (log number, record) in the order they were accepted."""
-        query = (
-            "SELECT lsn, name, time, received, vals FROM log"
-            " JOIN streams ON streams.id = log.stream WHERE lsn > ? ORDER BY lsn"
-        )
-        for number, name, time, received, values in self._db.execute(query, (lsn,)):
+        """Yield (log number, record) in the order they were accepted.
+
+        Raises `StoreError` for a record that is damaged, and where one is missing in between.
+        """
+        for number, name, time, received, values in self.rows_after(lsn, {}):
             yield number, Record(name, time, np.frombuffer(values), received)
+
+    def rows_after(self, lsn: int, known: Mapping[str, int]) -> Iterator[LogRow]:
+        """Yield what the log says of each record above a number, in their order.
+
+        `known` says up to which log number a stream is known already: none of those is yielded,
+        and the next one has to follow it. Raises `StoreError` as `records_after`.
+        """
+        names, last = {row.id: name for name, row in self.streams().items()}, dict(known)
+        query = "SELECT * FROM log WHERE lsn > ? ORDER BY lsn"
+        for number, stream, time, received, values, prev, crc in self._db.execute(query, (lsn,)):
+            name = names.get(stream)
+            if name is None or crc != seal(number, stream, time, received, values, prev):
+                raise damaged(f"record {number} is not as it was written")
+            before = last.get(name)
+            if before is not None:
+                if number <= before:
+                    continue
+                if prev > before:
+                    raise damaged(f"record {prev} of stream {name!r} is missing")
+            last[name] = number
+            yield number, name, time, received, values
 
     # Streams, positions, watermarks
 
     def streams(self) -> dict[str, StreamRow]:
         """Return all streams by name."""
-        query = "SELECT name, owner, plan, id, epoch, since_lsn, last_lsn, clock FROM streams"
-        return {row[0]: _stream_row(row) for row in self._db.execute(query)}
+        return {row[1]: _stream_row(row) for row in self._sound("streams")}
 
     def save_stream(self, row: StreamRow) -> None:
         """Write a stream's row; a new one gets its number."""
-        values = (
+        if row.id == 0:
+            row.id = self._one("SELECT coalesce(max(id), 0) + 1 FROM streams")
+        said = (
+            row.id,
+            row.name,
             row.owner,
             msgspec.json.encode(row.plan),
             row.epoch,
             row.since_lsn,
             row.last_lsn,
             msgspec.json.encode(row.clock),
+            msgspec.json.encode(row.marks),
         )
-        if row.id == 0:
-            columns = "owner, plan, epoch, since_lsn, last_lsn, clock, name"
-            row.id = self._insert(
-                f"INSERT INTO streams ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                (*values, row.name),
-            )
-        else:
-            self._db.execute(
-                "UPDATE streams SET owner = ?, plan = ?, epoch = ?, since_lsn = ?, last_lsn = ?,"
-                " clock = ? WHERE id = ?",
-                (*values, row.id),
-            )
+        self._db.execute(
+            "INSERT INTO streams VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+            " ON CONFLICT (id) DO UPDATE SET owner = ?3, plan = ?4, epoch = ?5, since_lsn = ?6,"
+            " last_lsn = ?7, clock = ?8, marks = ?9, crc = ?10",
+            (*said, seal(*said)),
+        )
 
     def position(self, source: str) -> str | None:
         """Return where a source stands; None for a new one."""
-        return self._positions.of(source)
+        first = self._sound("positions", "WHERE source = ?", (source,))
+        if not first:
+            return None
+        others = self._sound("more_position", "WHERE source = ? ORDER BY nth", (source,))
+        return "\n".join([first[0][1], *(line for _, _, line in others)])
 
     def save_position(self, source: str, position: str) -> None:
         """Note where a source stands, in the transaction of its records.
 
-        Of a position with many lines only those that changed are written.
+        Of a position with many lines, such as those of a thousand files, only the ones that
+        changed are written: all of them with every batch would wear the disk out.
         """
-        self._positions.save(source, position)
+        if source not in self._positions:
+            self.forget_position(source)
+        before, lines = self._positions.get(source, []), position.split("\n")
+        if lines[:1] != before[:1]:
+            self._put("positions", (source, lines[0]))
+        for nth, line in enumerate(lines[1:], 1):
+            if nth >= len(before) or line != before[nth]:
+                self._put("more_position", (source, nth, line))
+        if len(lines) < len(before):
+            query = "DELETE FROM more_position WHERE source = ? AND nth >= ?"
+            self._db.execute(query, (source, len(lines)))
+        self._positions[source] = lines
 
     def forget_position(self, source: str) -> None:
         """Let a source begin anew."""
-        self._positions.forget(source)
+        self._positions.pop(source, None)
+        self._db.execute("DELETE FROM positions WHERE source = ?", (source,))
+        self._db.execute("DELETE FROM more_position WHERE source = ?", (source,))
 
     def watermark(self, sink: str) -> int | None:
         """Return the log number up to which a sink has confirmed all; None for a new sink."""
-        found = self._db.execute("SELECT lsn FROM watermarks WHERE sink = ?", (sink,)).fetchone()
-        return found[0] if found else None
+        found = self._sound("watermarks", "WHERE sink = ?", (sink,))
+        return found[0][1] if found else None
 
     def save_watermark(self, sink: str, lsn: int) -> None:
         """Note that a sink has confirmed all up to `lsn`, and forget what was kept for it."""
-        self._db.execute("INSERT OR REPLACE INTO watermarks VALUES (?, ?)", (sink, lsn))
+        self._put("watermarks", (sink, lsn))
         self._db.execute("DELETE FROM outbox WHERE sink = ? AND lsn <= ?", (sink, lsn))
 
     # Snapshots and what they must not outrun
 
     def save_snapshot(self, row: StreamRow, lsn: int, state: bytes) -> None:
         """Keep a stream's state as of `lsn`, and the generation before it."""
-        self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (row.id, lsn, state))
+        crc = seal(row.id, lsn, state[-_DIGEST_BYTES:])
+        self._db.execute(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)", (row.id, lsn, state, crc)
+        )
         self._db.execute(
             "DELETE FROM snapshots WHERE stream = ? AND lsn NOT IN"
             " (SELECT lsn FROM snapshots WHERE stream = ? ORDER BY lsn DESC LIMIT ?)",
@@ -253,9 +272,17 @@ class Journal:
         )
 
     def snapshots(self, row: StreamRow) -> Iterator[tuple[int, bytes]]:
-        """Yield (log number, state) of the stream's present epoch, the newest first."""
-        query = "SELECT lsn, state FROM snapshots WHERE stream = ? AND lsn >= ? ORDER BY lsn DESC"
-        yield from self._db.execute(query, (row.id, row.since_lsn))
+        """Yield (log number, state) of the stream's present epoch, the newest first.
+
+        The state of one that does not belong where it stands is empty.
+        """
+        query = (
+            "SELECT lsn, state, crc FROM snapshots WHERE stream = ? AND lsn >= ? ORDER BY lsn DESC"
+        )
+        for lsn, state, crc in self._db.execute(query, (row.id, row.since_lsn)):
+            # In a damaged page the bytes may have become a number.
+            is_whole = isinstance(state, bytes) and crc == seal(row.id, lsn, state[-_DIGEST_BYTES:])
+            yield lsn, state if is_whole else b""
 
     def drop_snapshots(self, row: StreamRow) -> None:
         """Forget all that a stream has learned."""
@@ -268,48 +295,59 @@ class Journal:
         self._db.execute("DELETE FROM snapshots WHERE stream = ? AND lsn = ?", (row.id, lsn))
 
     def keep_outputs(self, sink: str, outputs: Iterable[Output]) -> None:
-        """Keep outputs that `sink` has not confirmed: a snapshot is about to pass them."""
+        """Keep outputs that `sink` has not confirmed; one that is kept already stays as it is."""
         nth: dict[int, int] = {}
         for output in outputs:
             assert output.lsn is not None
             nth[output.lsn] = nth.get(output.lsn, -1) + 1
+            said = (
+                sink,
+                output.lsn,
+                nth[output.lsn],
+                output.kind,
+                output.stream,
+                output.payload,
+                json.dumps(dict(output.identity)),
+            )
             self._db.execute(
-                "INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    sink,
-                    output.lsn,
-                    nth[output.lsn],
-                    output.kind,
-                    output.stream,
-                    output.payload,
-                    json.dumps(dict(output.identity)),
-                ),
+                "INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*said, seal(*said))
             )
 
-    def kept_outputs(self, sink: str) -> Iterator[Output]:
-        """Yield the outputs kept for a sink, in order."""
-        query = (
-            "SELECT kind, payload, stream, lsn, identity FROM outbox WHERE sink = ?"
-            " ORDER BY lsn, nth"
-        )
-        for kind, payload, stream, lsn, identity in self._db.execute(query, (sink,)):
-            yield Output(kind, payload, stream, lsn, json.loads(identity))
+    def kept_outputs(self, sink: str, after: int = 0, most: int = -1) -> list[Output]:
+        """Return the outputs kept for a sink, in order: those of log numbers above `after`.
+
+        Of `most` rows that are looked at, the last number's are left for the next time: its
+        outputs stay together.
+        """
+        where = "WHERE sink = ? AND lsn > ? ORDER BY lsn, nth LIMIT ?"
+        rows = self._sound("outbox", where, (sink, after, most))
+        if len(rows) == most and rows[0][1] != rows[-1][1]:
+            rows = [row for row in rows if row[1] != rows[-1][1]]
+        return [
+            Output(kind, payload, stream, lsn, json.loads(identity))
+            for _, lsn, _, kind, stream, payload, identity in rows
+        ]
+
+    def kept_count(self, sink: str) -> int:
+        """Return how many outputs are kept for a sink."""
+        return int(self._one("SELECT count(*) FROM outbox WHERE sink = ?", (sink,)))
 
     # What no record caused
 
     def keep_notice(self, sink: str, output: Output) -> int:
         """Keep an output that no record caused until `sink` confirms it; return its number."""
-        return self._insert(
-            "INSERT INTO notices (sink, kind, stream, payload, identity) VALUES (?, ?, ?, ?, ?)",
-            (sink, output.kind, output.stream, output.payload, json.dumps(dict(output.identity))),
-        )
+        number = int(self._one("SELECT coalesce(max(id), 0) + 1 FROM notices"))
+        identity = json.dumps(dict(output.identity))
+        self._put("notices", (number, sink, output.kind, output.stream, output.payload, identity))
+        return number
 
     def notices(self, sink: str) -> list[Output]:
         """Return what is kept for a sink, in order, under the log number of the newest record."""
-        query = "SELECT kind, payload, stream, identity, id FROM notices WHERE sink = ? ORDER BY id"
         return [
             Output(kind, payload, stream, self.last_lsn, json.loads(identity), number)
-            for kind, payload, stream, identity, number in self._db.execute(query, (sink,))
+            for number, _, kind, stream, payload, identity in self._sound(
+                "notices", "WHERE sink = ? ORDER BY id", (sink,)
+            )
         ]
 
     def drop_notices(self, numbers: Iterable[int]) -> None:
@@ -321,33 +359,32 @@ class Journal:
         if event is None:
             self._db.execute("DELETE FROM stale WHERE stream = ?", (row.id,))
         else:
-            self._db.execute("INSERT OR REPLACE INTO stale VALUES (?, ?)", (row.id, event))
+            self._put("stale", (row.id, event))
 
     def stale(self) -> dict[str, bytes]:
         """Return the streams that are stale, by name, and the events that said so."""
-        query = "SELECT name, event FROM stale JOIN streams ON streams.id = stale.stream"
-        return dict(self._db.execute(query).fetchall())
+        names = {row.id: name for name, row in self.streams().items()}
+        return {names[number]: event for number, event in self._sound("stale")}
 
     # Retention
 
-    def prune(self, row: StreamRow, *, received_before: int | None) -> int:
-        """Delete the stream's records that neither recovery nor `keep` needs; return how many.
+    def prune(self, row: StreamRow, *, received_before: int | None, most: int) -> int:
+        """Delete the stream's oldest records that neither recovery nor `keep` needs.
 
         Records received at or after `received_before` (nanoseconds) stay; None keeps no more
-        than recovery and the recognition of repeats need.
+        than recovery and the recognition of repeats need. Looks at the `most` oldest ones, however
+        many there are, and returns how many it deleted.
         """
         oldest = self._one("SELECT min(lsn) FROM snapshots WHERE stream = ?", (row.id,))
-        if oldest is None:
-            return 0
-        query = (
-            "DELETE FROM log WHERE stream = ?1 AND lsn <= ?2 AND lsn <= coalesce((SELECT lsn FROM"
-            " log WHERE stream = ?1 ORDER BY lsn DESC LIMIT 1 OFFSET ?3), 0)"
-        )
-        limits: tuple[int, ...] = (row.id, oldest, REPEATS_KEPT)
-        if received_before is not None:
-            query += " AND coalesce(received, 0) < ?4"
-            limits += (received_before,)
-        return self._db.execute(query, limits).rowcount
+        floor = min(oldest or 0, row.marks[0])
+        query = "SELECT lsn, received FROM log WHERE stream = ? ORDER BY time, lsn LIMIT ?"
+        gone = []
+        for lsn, received in self._db.execute(query, (row.id, most)).fetchall():
+            if lsn > floor or (received_before is not None and (received or 0) >= received_before):
+                break
+            gone.append((lsn,))
+        self._db.executemany("DELETE FROM log WHERE lsn = ?", gone)
+        return len(gone)
 
     def size(self) -> int:
         """Return the bytes in use, free pages not counted."""
@@ -381,9 +418,24 @@ class Journal:
     def _insert(self, query: str, values: tuple[object, ...]) -> int:
         return self._db.execute(query, values).lastrowid or 0
 
+    def _put(self, table: str, said: tuple[Any, ...]) -> None:
+        """Write a sealed row in place of the one with its key."""
+        marks = ", ".join("?" * (len(said) + 1))
+        query = f"INSERT OR REPLACE INTO {table} VALUES ({marks})"  # noqa: S608 - our own names
+        self._db.execute(query, (*said, seal(*said)))
 
-def _stream_row(row: tuple[str, str, bytes, int, int, int, int, bytes]) -> StreamRow:
-    name, owner, plan, number, epoch, since_lsn, last_lsn, clock = row
+    def _sound(self, table: str, where: str = "", values: tuple[Any, ...] = ()) -> list[Any]:
+        """Return rows as they were written, without their seal. Raises `StoreError` for others."""
+        query = f"SELECT {SEALED[table]}, crc FROM {table} {where}"  # noqa: S608 - our own names
+        rows = self._db.execute(query, values).fetchall()
+        for *said, crc in rows:
+            if crc != seal(*said):
+                raise damaged(f"a row of its {table} is not as it was written")
+        return [row[:-1] for row in rows]
+
+
+def _stream_row(row: tuple[int, str, str, bytes, int, int, int, bytes, bytes]) -> StreamRow:
+    number, name, owner, plan, epoch, since_lsn, last_lsn, clock, marks = row
     return StreamRow(
         name,
         owner,
@@ -393,78 +445,5 @@ def _stream_row(row: tuple[str, str, bytes, int, int, int, int, bytes]) -> Strea
         since_lsn,
         last_lsn,
         msgspec.json.decode(clock, type=Clock),
+        msgspec.json.decode(marks, type=list[int]),
     )
-
-
-def _lock(folder: Path) -> IO[bytes]:
-    """Hold the data directory: two daemons on one journal would spoil it."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = (folder / "lock").open("wb")
-    except OSError as error:
-        raise StoreError(
-            f"cannot use the data directory {folder}: {error.strerror}; set data_dir in [daemon]"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise StoreError(
-            f"the data directory {folder} is in use by another streamlnn: stop it, or give this "
-            "one a data_dir of its own"
-        ) from error
-    return handle
-
-
-def _open(folder: Path | None, durable: bool, read_only: bool) -> sqlite3.Connection:
-    where = str(folder / FILE) if folder else ":memory:"
-    with ExitStack() as held:
-        try:
-            if read_only:
-                db = held.enter_context(closing(_connect_to_read(where)))
-            else:
-                db = held.enter_context(closing(_connect(where, durable)))
-            _check_format(db, where)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"cannot open the journal {where}: {_trouble(error)}") from error
-        held.pop_all()
-    return db
-
-
-def _connect_to_read(where: str) -> sqlite3.Connection:
-    uri = f"{Path(where).absolute().as_uri()}?mode=ro"
-    db = sqlite3.connect(uri, isolation_level=None, check_same_thread=False, uri=True)
-    db.execute("BEGIN")  # what a daemon writes from here on is not seen
-    return db
-
-
-def _connect(where: str, durable: bool) -> sqlite3.Connection:
-    if where != ":memory:":
-        os.close(os.open(where, os.O_RDWR | os.O_CREAT, 0o600))
-    db = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        db.executescript(_SCHEMA + positions.SCHEMA)
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _trouble(error: Exception) -> str:
-    # Whoever moves a sound journal aside because the disk is full has lost what it knew.
-    way_out = _WAYS_OUT.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "look at the disk")
-    if isinstance(error, msgspec.DecodeError):
-        way_out = _WAYS_OUT[sqlite3.SQLITE_CORRUPT]
-    return f"{error}; {way_out}"
-
-
-def _check_format(db: sqlite3.Connection, where: str) -> None:
-    (found,) = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    if int(found) != FORMAT:
-        raise StoreError(
-            f"the journal {where} has format {found}, this version reads {FORMAT}: "
-            "use the version that wrote it, or move it aside to begin anew"
-        )

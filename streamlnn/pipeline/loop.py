@@ -7,14 +7,14 @@ crash the newest snapshots and the log behind them give the same state and the s
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.announce import Announcer
 from streamlnn.pipeline.contract import Batch, Output, Sink, Source
 from streamlnn.pipeline.feed import Feed
@@ -24,27 +24,22 @@ from streamlnn.pipeline.live import LiveStream
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.outbox import Outbox
 from streamlnn.pipeline.plan import ModelSettings
-from streamlnn.pipeline.recovery import recover, refill
+from streamlnn.pipeline.recovery import recover
+from streamlnn.pipeline.sessions import SessionWatch
+from streamlnn.pipeline.settings import MAX_STREAMS
+from streamlnn.pipeline.snapshots import Retention, Snapshots
 from streamlnn.pipeline.stale import StaleWatch
 from streamlnn.pipeline.streams import StreamMap
 
-REDO_LIMIT = 30_000
-"""So many records are worth about 3 s of work after a crash: time for snapshots."""
+log = logging.getLogger("streamlnn.loop")
+
 RECOVERED_LIMIT = 2_000
-"""After so much recovery the state is written down first: crashes may come in rows."""
-SNAPSHOTS_A_TURN = 4
-SNAPSHOTS_AT_ONCE = 32
+"""After so much recovery some state is written down first: crashes may come in rows."""
+RECOVERED_SECS = 0.5
+STEPS_A_GO = 64
+"""After so many steps the sinks get a turn: the other side works while we go on."""
 DRAIN_SECS = 4.0
 IDLE_SECS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How often state is written down, and how long records stay beyond what recovery needs."""
-
-    snapshot_every_secs: float = 3600.0
-    keep_secs: float = 86400.0
-    max_bytes: int = 2_000_000_000
 
 
 class Notice(NamedTuple):
@@ -76,7 +71,8 @@ class Pipeline:
         *,
         instance: str,
         model: ModelSettings,
-        retention: Retention = Retention(),
+        retention: Retention | None = None,
+        max_streams: int = MAX_STREAMS,
         carriers: Sequence[Source] = (),
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -86,18 +82,22 @@ class Pipeline:
         self._journal = journal
         self._observer = observer
         self._instance = instance
-        self._retention = retention
         self._clock = clock
-        self._intake = Intake(journal, observer, instance=instance, model=model)
+        self._intake = Intake(
+            journal, observer, instance=instance, model=model, max_streams=max_streams
+        )
         self._streams = {source.id: streams for source, streams in sources}
         self._feeds = [Feed(source, journal.position, observer) for source, _ in sources]
         self._carriers = [Feed(source, journal.position, observer) for source in carriers]
-        self._outboxes = [Outbox(sink, self._watermark(sink)) for sink in sinks]
+        with journal.reading():
+            self._outboxes = [Outbox(sink, journal) for sink in sinks]
         self._announcer = Announcer(instance)
         self._stale = StaleWatch(journal, self._streams)
-        self._snapshots_due: list[str] = []
-        self._snapshots_at = time.monotonic()
-        self._fresh = 0
+        self._sessions = SessionWatch()
+        retention = retention or Retention()
+        self._max_bytes = retention.max_bytes
+        self._snapshots = Snapshots(journal, self._outboxes, retention, observer, clock)
+        self._held_up: set[str] = set()
 
     def run(self) -> None:
         """Recover, carry records until `stop` is set or every source has ended, let go of all.
@@ -105,9 +105,8 @@ class Pipeline:
         Raises `StoreError` when the journal cannot be written: nothing more is acknowledged then,
         and the next start goes on from what is on disk.
         """
-        with closing(self._journal), suppress(_Stopped):
-            with self._journal.reading():
-                self._recover()
+        with closing(self._journal), suppress(_Stopped), self._journal.reading():
+            self._recover()
             while not self.stop.is_set() and not all(feed.ended for feed in self._feeds):
                 self._turn()
             self._finish()
@@ -120,12 +119,13 @@ class Pipeline:
         if not any(took):
             self._wait()
         self._watch_silence()
+        self._watch_sessions()
         self._announce()
-        self._snapshot_some()
+        self._snapshots.some(self._intake.lives)
 
     def _open_feeds(self) -> list[Feed]:
-        # A full outbox stops the reading: the broker and the files wait, not our memory.
-        if any(outbox.full for outbox in self._outboxes):
+        # Where there is no room the broker and the files wait, not our memory.
+        if self._held_up:
             return []
         return [feed for feed in self._feeds if not feed.ended]
 
@@ -140,7 +140,7 @@ class Pipeline:
         connected = [feed for feed in self._open_feeds() if feed.link.up]
         for feed in connected:
             self._take_from(feed, timeout=IDLE_SECS / len(connected))
-        if not connected:
+        if not connected and not all(feed.ended for feed in self._feeds):
             self._deliver(timeout=IDLE_SECS)
             self.stop.wait(0.001 if self._sinks_have_work() else IDLE_SECS)
         self._mark_written()
@@ -174,16 +174,28 @@ class Pipeline:
             speaking = self._end_silences(name, accepted)
             self._journal.save_position(name, batch.position)
             self._save_watermarks()
+            for outbox in self._outboxes:
+                outbox.spill()
         feed.source.ack(batch.position)
         self._observer.count("messages_total", len(batch.messages), source=name)
         self._observer.count("records_total", len(accepted), source=name)
-        for item in accepted:
-            self._step(item)
+        for at in range(0, len(accepted), STEPS_A_GO):
+            self._step_all(accepted[at : at + STEPS_A_GO])
+            self._deliver(timeout=0.0)
         self._tell(speaking)
 
+    def _step_all(self, accepted: list[Accepted]) -> None:
+        began = time.monotonic()
+        for item in accepted:
+            self._step(item)
+        self._snapshots.worked(len(accepted), time.monotonic() - began)
+
     def _step(self, item: Accepted) -> None:
-        forecast, *events = outputs = item.live.step(item.lsn, item.record)
-        self._fresh += 1
+        outputs = item.live.step(item.lsn, item.record)
+        if not outputs:
+            self._observer.count("failures_total")
+            return
+        forecast, *events = outputs
         for outbox in self._outboxes:
             outbox.add(outputs)
         self._announcer.stepped(item.live)
@@ -203,6 +215,16 @@ class Pipeline:
         if fallen:
             with self._journal.transaction():
                 notices = [self._notice(live, self._stale.start(live, now)) for live in fallen]
+            self._tell(notices)
+
+    def _watch_sessions(self) -> None:
+        lost = {feed.source.id for feed in self._feeds if self._sessions.has_lost(feed.source)}
+        lives = self._intake.lives.values() if lost else ()
+        gaps = [live for live in lives if self._source_of(live.row.owner) in lost]
+        if gaps:
+            now = self._clock()
+            with self._journal.transaction():
+                notices = [self._notice(live, self._sessions.told(live, now)) for live in gaps]
             self._tell(notices)
 
     def _end_silences(self, source: str, accepted: list[Accepted]) -> list[Notice]:
@@ -231,7 +253,7 @@ class Pipeline:
                 outbox.add([copy])
             self._announcer.changed(live)
             self._observer.stale(live.row.name, live.stale)
-            self._observer.count("events_total", type="stale")
+            self._observer.count("events_total", type=output.identity["type"])
             self._observer.event(output.payload)
 
     # Write
@@ -243,6 +265,20 @@ class Pipeline:
             name = outbox.sink.id
             self._observer.gauge("outbox_waiting", len(outbox), sink=name)
             self._observer.count("published_total", outbox.delivered - before, sink=name)
+        self._hold_up()
+
+    def _hold_up(self) -> None:
+        """Stop the reading while what a sink is behind by has no room, and say so."""
+        full = {outbox.sink.id for outbox in self._outboxes if outbox.full(self._max_bytes)}
+        if full and not self._held_up:
+            log.warning(
+                "no room for what sink %s has not taken: nothing is read until it takes it; raise "
+                "max_size in [daemon] to let more wait",
+                ", ".join(map(repr, sorted(full))),
+            )
+        if self._held_up and not full:
+            log.warning("the sinks have room again: reading goes on")
+        self._held_up = full
 
     def _mark_written(self) -> None:
         if any(outbox.unsaved for outbox in self._outboxes):
@@ -262,52 +298,7 @@ class Pipeline:
         for outbox in self._outboxes:
             outbox.add(outputs)
 
-    # Snapshot
-
-    def _snapshot_some(self) -> None:
-        if not self._snapshots_due and self._snapshots_wanted():
-            self._snapshots_due = [name for name, live in self._intake.lives.items() if live.fresh]
-            self._snapshots_at, self._fresh = time.monotonic(), 0
-        now, self._snapshots_due = (
-            self._snapshots_due[:SNAPSHOTS_A_TURN],
-            self._snapshots_due[SNAPSHOTS_A_TURN:],
-        )
-        self._snapshot([self._intake.lives[name] for name in now])
-
-    def _snapshots_wanted(self) -> bool:
-        age = time.monotonic() - self._snapshots_at
-        return self._fresh > REDO_LIMIT or age > self._retention.snapshot_every_secs
-
-    def _snapshot(self, lives: list[LiveStream]) -> None:
-        """Write the state of some streams, and beside it the outputs that it has passed."""
-        if not lives:
-            return
-        passed = {live.row.name: live.lsn for live in lives}
-        with self._journal.transaction():
-            for outbox in self._outboxes:
-                self._journal.keep_outputs(outbox.sink.id, outbox.unconfirmed(passed))
-            for live in lives:
-                live.snapshot(self._journal)
-                self._journal.prune(live.row, received_before=self._keep_from())
-        self._observer.count("snapshots_total", len(lives))
-
-    def _snapshot_all(self) -> None:
-        fresh = [live for live in self._intake.lives.values() if live.fresh]
-        for at in range(0, len(fresh), SNAPSHOTS_AT_ONCE):
-            self._beat()
-            self._snapshot(fresh[at : at + SNAPSHOTS_AT_ONCE])
-
-    def _keep_from(self) -> int | None:
-        if self._journal.volatile or self._journal.size() > self._retention.max_bytes:
-            return None
-        return self._clock() - round(self._retention.keep_secs * NANOSECONDS)
-
     # Begin and end
-
-    def _watermark(self, sink: Sink) -> int:
-        # A sink that is new has no claim on what came before it.
-        found = self._journal.watermark(sink.id)
-        return self._journal.last_lsn if found is None else found
 
     def _recover(self) -> None:
         self._beat()
@@ -318,16 +309,17 @@ class Pipeline:
         self._intake.lives = lives
         for streams in self._streams.values():
             streams.layouts = {name: live.row.plan.layout for name, live in lives.items()}
-        for outbox in self._outboxes:
-            refill(outbox, self._journal.kept_outputs(outbox.sink.id), redone)
-            outbox.add(self._journal.notices(outbox.sink.id))
         with self._journal.transaction():
+            for outbox in self._outboxes:
+                outbox.refill(redone)
             self._stale.restore(lives, self._source_of)
         for live in lives.values():
             if self._source_of(live.row.owner) is not None:
                 self._show(live)
-        if sum(live.fresh for live in lives.values()) > RECOVERED_LIMIT:
-            self._snapshot_all()
+        fresh = sum(live.fresh for live in lives.values())
+        self._snapshots.worked(fresh, 0.0)
+        if fresh > RECOVERED_LIMIT:
+            self._snapshots.all(lives, self._beat_unless_stopped, RECOVERED_SECS)
         self._observer.recovered()
 
     def _source_of(self, owner: str) -> str | None:
@@ -354,7 +346,7 @@ class Pipeline:
             for feed in self._carriers:
                 feed.idle()
             self._deliver(timeout=IDLE_SECS)
-        self._snapshot_all()
+        self._snapshots.all(self._intake.lives, self._beat)
         self._mark_written()
         self.undelivered = sum(map(len, self._outboxes))
         for outbox in self._outboxes:

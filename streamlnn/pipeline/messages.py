@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from streamlnn.model.records import NANOSECONDS, Event, EventType, Forecast, Phase, Severity, Status
 from streamlnn.pipeline.timestamps import rfc3339
@@ -192,23 +191,23 @@ class Speaker:
 
     def _targets(self, forecast: Forecast, dues: list[str | None]) -> dict[str, TargetForecast]:
         shape = (len(self.horizons), len(self.targets))
-        table = np.stack(
-            [
-                forecast.yhat.reshape(shape),
-                forecast.yhat_lower.reshape(shape),
-                forecast.yhat_upper.reshape(shape),
-                forecast.coverage.reshape(shape),
-                forecast.skill.reshape(shape),
-            ],
-            axis=-1,
-        ).tolist()
+        told = (
+            forecast.yhat,
+            forecast.yhat_lower,
+            forecast.yhat_upper,
+            forecast.coverage,
+            forecast.skill,
+        )
+        columns = [column.reshape(shape).T.tolist() for column in told]
         return {
             name: TargetForecast(
                 y=float(forecast.y[m]),
                 unit=self.units[m],
                 forecast=[
-                    HorizonForecast(h, due, *row[m])
-                    for h, due, row in zip(self.horizons, dues, table, strict=True)
+                    HorizonForecast(*row)
+                    for row in zip(
+                        self.horizons, dues, *[column[m] for column in columns], strict=True
+                    )
                 ],
                 anomaly=AnomalyState(
                     score=float(forecast.anomaly_score[m]),

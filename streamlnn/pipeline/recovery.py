@@ -1,15 +1,17 @@
-"""After a crash: the newest sound snapshots, the log behind them, and what was not confirmed."""
+"""After a crash: the newest sound snapshots, and the log behind them done once more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 
 from streamlnn.pipeline.contract import Output
-from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.live import LiveStream, restore
-from streamlnn.pipeline.outbox import Outbox
+from streamlnn.pipeline.journal import Journal, LogRow
+from streamlnn.pipeline.live import LiveStream, record_of, restore
+from streamlnn.pipeline.store import damaged
 
-BEAT_EVERY = 500
+BLOCK = 512
+"""So many records of a stream are redone in one go, where nobody waits for their forecasts."""
 
 
 def recover(
@@ -19,22 +21,46 @@ def recover(
 
     Outputs up to the log number `outputs_after` are left out: every sink has confirmed them.
     `beat` is called now and then: whoever watches shall see that this is work, not a standstill.
+    Raises `StoreError` when a record that has to be redone is damaged or missing.
     """
-    lives = {name: restore(row, journal, instance) for name, row in journal.streams().items()}
-    behind = [live.lsn for live in lives.values() if live.lsn < live.row.last_lsn]
+    lives = {}
+    for name, row in journal.streams().items():
+        beat()
+        lives[name] = restore(row, journal, instance)
     outputs: list[Output] = []
-    if behind:
-        for lsn, record in journal.records_after(min(behind)):
-            if lsn % BEAT_EVERY == 0:
-                beat()
-            if lsn > lives[record.stream].lsn:
-                made = lives[record.stream].step(lsn, record)
-                outputs += made if lsn > outputs_after else []
+    for rows in _blocks(journal, lives, outputs_after):
+        beat()
+        live = lives[rows[0][1]]
+        if rows[-1][0] <= outputs_after:
+            live.catch_up(rows)
+        else:
+            for one in rows:
+                outputs += live.step(one[0], record_of(one))
+    for name, live in lives.items():
+        if live.lsn < live.row.last_lsn:
+            raise damaged(f"record {live.row.last_lsn} of stream {name!r} is missing")
+    outputs.sort(key=lambda output: output.lsn or 0)
     return lives, outputs
 
 
-def refill(outbox: Outbox, kept: Iterable[Output], redone: list[Output]) -> None:
-    """Give a sink again what it had not confirmed: what a snapshot passed, and what was redone."""
-    known = {(output.lsn, output.payload) for output in redone}
-    missing = [output for output in kept if (output.lsn, output.payload) not in known]
-    outbox.add(sorted([*missing, *redone], key=lambda output: output.lsn or 0))
+def _blocks(
+    journal: Journal, lives: dict[str, LiveStream], outputs_after: int
+) -> Iterator[list[LogRow]]:
+    """Yield what is to be redone, in blocks of one stream, a stream's records in order.
+
+    No block goes over the number `outputs_after`.
+    """
+    known = {name: live.lsn for name, live in lives.items()}
+    behind = [live.lsn for live in lives.values() if live.lsn < live.row.last_lsn]
+    waiting: dict[str, list[LogRow]] = defaultdict(list)
+    confirmed = True
+    for row in journal.rows_after(min(behind), known) if behind else ():
+        if confirmed and row[0] > outputs_after:
+            confirmed = False
+            yield from waiting.values()
+            waiting.clear()
+        block = waiting[row[1]]
+        block.append(row)
+        if len(block) == BLOCK:
+            yield waiting.pop(row[1])
+    yield from waiting.values()

@@ -16,6 +16,8 @@ from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.contract import Duration, Settings
 from streamlnn.pipeline.timestamps import NAMED_FORMATS
 
+MAX_STREAMS = 2_000
+"""Each takes some 400 KB at three horizons: whoever can publish must not fill our memory."""
 MAX_FIELDS = 32
 VARIABLE = re.compile(r"\{([^{}]+)\}")
 

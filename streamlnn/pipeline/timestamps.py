@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, DecimalException
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from streamlnn.errors import DecodeError
@@ -69,9 +69,14 @@ def rfc3339(nanoseconds: int) -> str:
     '2023-11-14T22:13:20.5Z'
     """
     seconds, fraction = divmod(nanoseconds, NANOSECONDS)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _to_seconds(seconds)
     digits = f"{fraction:09d}".rstrip("0")
     return f"{text}.{digits}Z" if digits else f"{text}Z"
+
+
+@lru_cache(maxsize=4096)  # what one record is due at is the time of another
+def _to_seconds(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _bounded(nanoseconds: int, value: object) -> int:

@@ -27,9 +27,10 @@ from streamlnn.daemon.footprint import (
 from streamlnn.pipeline import loop
 from streamlnn.pipeline.contract import Batch, Message
 from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.loop import Pipeline, Retention
+from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.snapshots import Retention
 from streamlnn.pipeline.streams import StreamMap, StreamSettings
 from streamlnn.pipeline.testing import CollectingSink, ScriptedSource
 

@@ -144,24 +144,40 @@ def fill(journal: Journal, row: StreamRow, count: int) -> None:
 
 
 def test_pruning_leaves_what_recovery_and_repeats_need(journal: Journal) -> None:
-    row = stream(journal)
-    fill(journal, row, REPEATS_KEPT + 100)
+    row, prune = stream(journal), partial(journal.prune, received_before=None, most=10**6)
+    fill(journal, row, 2 * REPEATS_KEPT + 100)
     with journal.transaction():
-        assert journal.prune(row, received_before=None) == 0, "no snapshot covers them yet"
+        assert prune(row) == 0, "no snapshot covers them yet"
         journal.save_snapshot(row, 60, b"old")
-        journal.save_snapshot(row, REPEATS_KEPT + 90, b"new")
-        assert journal.prune(row, received_before=None) == 60, "the older generation needs the rest"
-        journal.save_snapshot(row, REPEATS_KEPT + 95, b"newer")
-        assert journal.prune(row, received_before=None) == 40, "repeats must be recognised"
+        journal.save_snapshot(row, 2 * REPEATS_KEPT + 90, b"new")
+        assert prune(row) == 60, "the older generation needs the rest"
+        journal.save_snapshot(row, 2 * REPEATS_KEPT + 95, b"newer")
+        assert prune(row) == REPEATS_KEPT - 60, "repeats must be recognised"
+
+
+def test_a_stream_is_pruned_in_steps_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    store = Journal(tmp_path)
+    row = stream(store)
+    fill(store, row, 2 * REPEATS_KEPT)
+    with store.transaction():
+        store.save_snapshot(row, 2 * REPEATS_KEPT, b"")
+        store.save_stream(row)
+        assert store.prune(row, received_before=None, most=100) == 100
+    store.close()
+    again = Journal(tmp_path)
+    with again.transaction():
+        row = again.streams()["s"]
+        assert again.prune(row, received_before=None, most=10**6) == REPEATS_KEPT - 100
+    again.close()
 
 
 def test_pruning_keeps_records_as_long_as_asked(journal: Journal) -> None:
     row = stream(journal)
-    fill(journal, row, REPEATS_KEPT + 100)
+    fill(journal, row, 2 * REPEATS_KEPT + 100)
     with journal.transaction():
-        for lsn in (REPEATS_KEPT + 99, REPEATS_KEPT + 100):
+        for lsn in (2 * REPEATS_KEPT + 99, 2 * REPEATS_KEPT + 100):
             journal.save_snapshot(row, lsn, b"")
-        assert journal.prune(row, received_before=30) == 30
+        assert journal.prune(row, received_before=30, most=10**6) == 30
 
 
 def test_dead_letters_keep_reason_and_the_head_of_the_payload(journal: Journal) -> None:
@@ -193,7 +209,7 @@ def test_a_file_that_somebody_else_writes_to_is_not_called_damaged(
     Journal(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr("streamlnn.pipeline.journal.sqlite3.connect", impatient)
+        monkeypatch.setattr("streamlnn.pipeline.store.sqlite3.connect", impatient)
         with pytest.raises(StoreError, match="another program is writing to it"):
             Journal(tmp_path)
 
@@ -213,7 +229,7 @@ def test_a_damaged_row_is_a_clear_error(tmp_path: Path) -> None:
     store.close()
     tamper(tmp_path, "UPDATE streams SET plan = '{}'")
     store = Journal(tmp_path)
-    with pytest.raises(StoreError, match="damaged: move it aside"), store.reading():
+    with pytest.raises(StoreError, match="damaged: restore it from a copy"), store.reading():
         store.streams()
     store.close()
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from connectors.codecs import JsonCodec
-from streamlnn.pipeline import announce, journal, loop
+from streamlnn.pipeline import announce, journal, snapshots
 from streamlnn.pipeline.contract import Batch, Message, Output
 from streamlnn.pipeline.journal import Journal
-from streamlnn.pipeline.loop import Pipeline, Retention
+from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.snapshots import Retention
 from streamlnn.pipeline.streams import StreamMap, StreamSettings
 from streamlnn.pipeline.testing import ABORT, DROP, Abort, CollectingSink, ScriptedSource
 
@@ -186,7 +187,7 @@ def test_records_are_kept_as_long_and_as_large_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retention: Retention, kept: int
 ) -> None:
     monkeypatch.setattr(journal, "REPEATS_KEPT", 100)
-    monkeypatch.setattr(loop, "REDO_LIMIT", 50)
+    monkeypatch.setattr(snapshots, "REDO_LIMIT", 50)
     run([message(n) for n in range(600)], None, tmp_path, retention)
     store = Journal(tmp_path)
     count = sum(1 for _ in store.records_after(0))

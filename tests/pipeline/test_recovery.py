@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,93 +11,32 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from runs import (
+    BrokerLike,
+    batches,
+    events,
+    limited,
+    pipeline,
+    run_to_the_end,
+    said,
+    uncut,
+)
 
-from connectors.codecs import JsonCodec
-from streamlnn.pipeline import loop, outbox
-from streamlnn.pipeline.contract import Batch, Message, Output
+from streamlnn.pipeline import loop, outbox, recovery, snapshots
 from streamlnn.pipeline.journal import FILE, Journal
 from streamlnn.pipeline.live import LiveStream
-from streamlnn.pipeline.loop import Pipeline
-from streamlnn.pipeline.observer import Observer
-from streamlnn.pipeline.plan import ModelSettings
-from streamlnn.pipeline.streams import StreamMap, StreamSettings
 from streamlnn.pipeline.testing import ABORT, DROP, Abort, CollectingSink, ScriptedSource
-
-MODEL = ModelSettings(units=8)
-TABLE = {"topic": "s/{name}", "id": "{name}", "time": {"path": "t", "format": "unix"}}
-
-
-def payload(time: int, value: float) -> bytes:
-    return json.dumps({"t": time, "v": value}).encode()
-
-
-def message(n: int) -> Message:
-    """Two streams, one of them at half the pace."""
-    name = "slow" if n % 3 == 0 else "fast"
-    return Message(f"s/{name}", payload(n, math.sin(n / 5) + n % 7), 10**9 * n)
-
-
-def batches(count: int, size: int = 5) -> list[Batch]:
-    messages = [message(n) for n in range(count)]
-    return [Batch(messages[at : at + size], "") for at in range(0, count, size)]
-
-
-class BrokerLike(ScriptedSource):
-    """Forgets where it stood: after a restart it sends again all that was not acknowledged."""
-
-    def connect(self, position: str | None) -> None:
-        super().connect(self.acks[-1] if self.acks else None)
-
-
-def pipeline(
-    folder: Path | None, source: Any, sink: Any, table: dict[str, Any] | None = None, **more: Any
-) -> Pipeline:
-    streams = StreamMap([StreamSettings(**{**TABLE, **(table or {})})], JsonCodec())
-    return Pipeline(
-        Journal(folder), [(source, streams)], [sink], Observer(), instance="i", model=MODEL, **more
-    )
-
-
-def said(outputs: Sequence[Output]) -> dict[tuple[str, int, int], set[bytes]]:
-    """Every forecast by its identity; more than one value would be a broken promise."""
-    found: dict[tuple[str, int, int], set[bytes]] = {}
-    for output in outputs:
-        if output.kind == "forecast":
-            told = json.loads(output.payload)
-            found.setdefault((told["stream"], told["epoch"], told["seq"]), set()).add(
-                output.payload
-            )
-    return found
-
-
-def events(outputs: Sequence[Output]) -> set[bytes]:
-    return {output.payload for output in outputs if output.kind == "event"}
-
-
-def uncut(items: Sequence[Any]) -> CollectingSink:
-    sink = CollectingSink()
-    pipeline(None, ScriptedSource(items), sink).run()
-    return sink
-
-
-def run_to_the_end(folder: Path, source: Any, sink: Any) -> int:
-    """Restart after each kill until the script is through; return how often that was."""
-    kills = 0
-    while True:
-        try:
-            pipeline(folder, source, sink).run()
-        except Abort:
-            kills += 1
-        else:
-            return kills
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots and full windows come so often that a short run meets them all."""
-    monkeypatch.setattr(loop, "REDO_LIMIT", 20)
+    monkeypatch.setattr(snapshots, "REDO_LIMIT", 20)
     monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
+    monkeypatch.setattr(loop, "IDLE_SECS", 0.0)
     monkeypatch.setattr(outbox, "WINDOW", 7)
+    monkeypatch.setattr(outbox, "FULL", 25)
+    monkeypatch.setattr(recovery, "BLOCK", 4)
 
 
 @pytest.mark.parametrize("kind", [ScriptedSource, BrokerLike])
@@ -128,6 +65,9 @@ KILLING_POINTS: dict[str, tuple[Any, str]] = {
     "save_position": (Journal, "save_position"),
     "save_watermark": (Journal, "save_watermark"),
     "keep_outputs": (Journal, "keep_outputs"),
+    "spill": (outbox.Outbox, "spill"),
+    "load": (outbox.Outbox, "_load_stored"),
+    "refill": (outbox.Outbox, "refill"),
     "save_snapshot": (Journal, "save_snapshot"),
     "prune": (Journal, "prune"),
     "step": (LiveStream, "step"),
@@ -209,12 +149,6 @@ def test_any_row_of_kills_changes_nothing(
     sink.holds = False
     run_to_the_end(folder, source, sink)
     assert said(sink.durable) == reference
-
-
-def limited(made: Pipeline) -> Pipeline:
-    """A pipeline that gives up at once at its end on a sink that confirms nothing."""
-    made.drain_secs = 0.0
-    return made
 
 
 def test_every_message_is_on_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
@@ -311,8 +245,8 @@ def test_after_a_change_of_plan_a_crash_is_recovered_under_the_plan_that_was_in_
 def test_a_stop_during_recovery_is_heard_at_once_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "REDO_LIMIT", 10_000)
-    monkeypatch.setattr("streamlnn.pipeline.recovery.BEAT_EVERY", 10)
+    monkeypatch.setattr(snapshots, "REDO_LIMIT", 10_000)
+    monkeypatch.setattr(recovery, "BLOCK", 10)
     items = batches(60)
     source, sink = ScriptedSource([*items, ABORT]), CollectingSink()
     with suppress(Abort):
