@@ -113,6 +113,22 @@ def check(
 
 
 @cli.command()
+@config_argument
+@_json_option
+@verbosity
+def doctor(config: Path, as_json: bool) -> int:
+    """Try out broker, disk, files and clocks, and say what will not do.
+
+    Takes some 20 s, may run beside the daemon, and leaves nothing behind. Exits with 1 if there
+    is a problem.
+    """
+    set_up_logs()
+    from streamlnn.daemon.doctor import doctor as examine
+
+    return examine(config, json=as_json)
+
+
+@cli.command()
 @click.argument("file", type=FILE)
 @config_option
 @click.option(
