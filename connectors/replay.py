@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, model_validator
 
+from connectors.heard import Origin
 from connectors.recordings import Format, Recording
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Settings
@@ -149,6 +150,11 @@ class ReplaySource:
         return self._recording is not None and self._recording.has_topics
 
     @property
+    def sources(self) -> dict[str, Origin]:
+        """The sources of a recording of ours, by id; known once connected."""
+        return self._recording.sources if self._recording else {}
+
+    @property
     def progress(self) -> float | None:
         """How much of the recording has been read, from 0 to 1; None where nobody can tell."""
         size = self._recording.size if self._recording else None
@@ -223,9 +229,13 @@ class ReplaySource:
             return message
         return replace(message, received=self._clock())
 
+    @property
+    def _has_times(self) -> bool:
+        return self.has_topics or bool(self.sources)
+
     def _tell_of_missing_times(self) -> None:
         timed = self._speed < math.inf or self._from is not None or self._until is not None
-        if timed and not self._told and not self.has_topics and self.time_of is _received:
+        if timed and not self._told and not self._has_times and self.time_of is _received:
             self._told = True
             log.warning(
                 "%s does not tell when its messages were received: it is played whole, as fast "

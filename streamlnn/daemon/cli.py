@@ -129,6 +129,26 @@ def doctor(config: Path, as_json: bool) -> int:
 
 
 @cli.command()
+@config_argument
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="FILE", help="A new file; .gz compresses."
+)
+@_for_option
+@verbosity
+def record(config: Path, output: Path, for_secs: float | None) -> int:
+    """Record the inputs exactly as they come, for replay, eval and info.
+
+    Goes under a name of its own, beside the daemon or without it, until SIGTERM or SIGINT. A kill
+    loses the last second at most.
+    """
+    loaded = load_config(config)
+    set_up_logs(loaded)
+    from streamlnn.daemon.record import record as record_inputs
+
+    return record_inputs(loaded, output, for_secs=for_secs)
+
+
+@cli.command()
 @click.argument("file", type=FILE)
 @config_option
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from streamlnn.daemon.config import Config
-from streamlnn.daemon.run import stream_map
+from streamlnn.daemon.run import AnyCodec
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline import plugins
-from streamlnn.pipeline.contract import Context
+from streamlnn.pipeline.contract import Context, Message, Tree
 from streamlnn.pipeline.settings import StreamSettings
 from streamlnn.pipeline.streams import StreamMap
 
@@ -40,19 +41,50 @@ def read_streams(
 ) -> StreamMap:
     """Return the map for a recording: the tables of a configuration, or all that is a number.
 
-    With topics in the recording the tables with a topic apply, else those without one.
+    Where the recording tells the sources of its messages, and the configuration has them, their
+    tables apply; else those with a topic if the recording has topics, and those without if not.
+    Without a configuration a stream of several recorded sources has the source's id before its own.
     """
-    if config is None:
-        tables = [(otherwise or StreamSettings()).model_copy(update=_everything(source))]
-    else:
-        tables = [one for one in config.streams if (one.topic is not None) == source.has_topics]
-    streams = stream_map(tables, source.format, usual_times=config is None)
+    tables = _tables(config, source) if config else _everything(source, otherwise)
+    codec = _BySource(source.sources) if source.sources else AnyCodec(source.format)
+    streams = StreamMap(tables, codec, usual_times=config is None)
     source.time_of = streams.time_of
     return streams
 
 
-def _everything(source: Any) -> dict[str, str]:
-    return {"topic": "#"} if source.has_topics else {}
+class _BySource:
+    """Reads each message in the format of the source that had heard it."""
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        self._codecs = {name: AnyCodec(one.codec) for name, one in sources.items()}
+
+    def decode(self, message: Message) -> Tree:
+        """Return the payload's tree; raises `DecodeError`."""
+        return self._codecs[message.source].decode(message)
+
+
+def _tables(config: Config, source: Any) -> list[StreamSettings]:
+    if any(stream.from_ in source.sources for stream in config.streams):
+        return list(config.streams)
+    return [
+        one.model_copy(update={"from_": None})
+        for one in config.streams
+        if (one.topic is not None) == source.has_topics
+    ]
+
+
+def _everything(source: Any, otherwise: StreamSettings | None) -> list[StreamSettings]:
+    settings = otherwise or StreamSettings()
+    if len(source.sources) < 2:
+        return [settings.model_copy(update={"topic": "#"} if source.has_topics else {})]
+    return [
+        settings.model_copy(
+            update={"from_": name, "topic": "#", "id": f"{name}/{{topic}}"}
+            if one.has_topics
+            else {"from_": name, "id": f"{name}/{{stem}}"}
+        )
+        for name, one in source.sources.items()
+    ]
 
 
 def _problem(problem: ErrorDetails) -> str:

@@ -100,7 +100,7 @@ class StreamMap:
         matches = [
             (table, found)
             for table in self._tables
-            if (found := table.match(message.origin)) is not None
+            if table.may_read(message) and (found := table.match(message.origin)) is not None
         ]
         if not matches:
             return []
@@ -188,6 +188,10 @@ class _Table:
             if settings.fields and not self._usual_times
             else None
         )
+
+    def may_read(self, message: Message) -> bool:
+        """Tell whether a message comes from the table's source, as far as both tell theirs."""
+        return not message.source or self.settings.from_ in (None, message.source)
 
     def match(self, origin: str) -> dict[str, str] | None:
         if self._pattern is None:
