@@ -151,6 +151,24 @@ def record(config: Path, output: Path, for_secs: float | None) -> int:
 @cli.command()
 @click.argument("file", type=FILE)
 @config_option
+@_json_option
+@_format_option
+@verbosity
+def info(file: Path, config: Path | None, as_json: bool, form: str) -> int:
+    """Tell what is in a recording or a journal: spans, steps, gaps, ranges.
+
+    FILE is a recording, a daemon's journal, its data directory or its configuration.
+    """
+    loaded = load_config(config, live=False) if config else None
+    set_up_logs(loaded)
+    from streamlnn.daemon.info import info as look_into
+
+    return look_into(file, config=loaded, format=form, json=as_json)
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+@config_option
 @click.option(
     "--speed",
     metavar="N|max",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.kept import KeptMap, KeptRecords, journal_folder
 from streamlnn.daemon.run import AnyCodec
-from streamlnn.errors import ConfigError
+from streamlnn.errors import ConfigError, EndOfSource
 from streamlnn.pipeline import plugins
 from streamlnn.pipeline.contract import Context, Message, Tree
 from streamlnn.pipeline.settings import StreamSettings
@@ -23,7 +24,8 @@ _OPTIONS = {"start": "from", "until": "to", "form": "format"}
 def open_recording(file: Path, **options: Any) -> Any:
     """Return the replay source of a file, connected: it has looked into the file.
 
-    Raises `InputUnavailable` for a file that is no recording, `ConfigError` for a wrong option.
+    The file may be a journal, or the data directory that holds one. Raises `InputUnavailable` for
+    a file that is no recording, `ConfigError` for a wrong option.
     """
     replay_source = plugins.load("source", "replay")
     table = {_OPTIONS.get(key, key): value for key, value in options.items() if value is not None}
@@ -31,9 +33,24 @@ def open_recording(file: Path, **options: Any) -> Any:
         settings = replay_source.Settings(kind="replay", id="replay", path=str(file), **table)
     except ValidationError as error:
         raise ConfigError([_problem(problem) for problem in error.errors()]) from None
-    source = replay_source(settings, Context(id="replay", daemon=False))
+    context = Context(id="replay", daemon=False)
+    folder = journal_folder(file)
+    source = (
+        replay_source(settings, context, lambda *_: KeptRecords(folder))
+        if folder
+        else replay_source(settings, context)
+    )
     source.connect(None)
     return source
+
+
+def messages_of(source: Any) -> Iterator[Message]:
+    """Yield the messages of an open recording, to its end."""
+    try:
+        while batch := source.read(0.0):
+            yield from batch.messages
+    except EndOfSource:
+        return
 
 
 def read_streams(
@@ -45,11 +62,17 @@ def read_streams(
     tables apply; else those with a topic if the recording has topics, and those without if not.
     Without a configuration a stream of several recorded sources has the source's id before its own.
     """
-    tables = _tables(config, source) if config else _everything(source, otherwise)
-    codec = _BySource(source.sources) if source.sources else AnyCodec(source.format)
-    streams = StreamMap(tables, codec, usual_times=config is None)
+    streams = _map(config, source, otherwise)
     source.time_of = streams.time_of
     return streams
+
+
+def _map(config: Config | None, source: Any, otherwise: StreamSettings | None) -> StreamMap:
+    if isinstance(source.recording, KeptRecords):
+        return KeptMap(source.recording.rows, config)
+    tables = _tables(config, source) if config else _everything(source, otherwise)
+    codec = _BySource(source.sources) if source.sources else AnyCodec(source.format)
+    return StreamMap(tables, codec, usual_times=config is None)
 
 
 class _BySource:

@@ -53,7 +53,7 @@ class Reading:
 
     `time` is nanoseconds UTC or None; `stamped` tells that the message itself says so, rather
     than the moment at which it was received. `owner` is the topic that feeds the stream, empty
-    for files.
+    for files. `accepted` tells that it comes from a journal, where it was judged before.
     """
 
     stream: str
@@ -63,6 +63,7 @@ class Reading:
     layout: Layout
     values: Vector
     settings: StreamSettings
+    accepted: bool = False
 
 
 class StreamMap:

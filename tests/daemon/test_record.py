@@ -1,7 +1,8 @@
-"""`streamlnn record`: what is recorded beside a daemon is what the daemon heard.
+"""`streamlnn record`: what is recorded beside a daemon is what the daemon heard, and said again.
 
 Fault matrix, row "the recorder is killed": a process that records from mosquitto is ended by
-SIGKILL, and five more bytes are cut off its gzipped file; all but the last second must be in the file, and it must be readable.
+SIGKILL, and five more bytes are cut off its gzipped file; all but the last second must be in it,
+readable.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from brokers import Broker, free_port, wait_until
 from click.testing import CliRunner, Result
-from daemons import command, running, streamlnn
+from daemons import command, digest, running, streamlnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,21 @@ def begin(config: Path, output: Path, log: Path) -> subprocess.Popen[bytes]:
     return process
 
 
+def look_beside(config: Path) -> None:
+    """What is on disk is told while the daemon goes on."""
+    told = json.loads(run("info", config, "--json").stdout)
+    assert (told["kept"], told["accepted"]) == (200, 200)
+    assert {one["stream"]: one["records"] for one in told["streams"]} == {
+        "pump0": 100,
+        "pump1": 100,
+    }
+    assert [one["sink"] for one in told["sinks"]] == ["jsonl"]
+    letters = json.loads(run("state", "dead-letters", config, "--json").stdout)
+    assert letters["counts"][0]["count"] == 1
+    assert letters["letters"][0]["base64"] == "/wAgbm8gdGV4dA=="
+    assert letters["letters"][0]["origin"] == "sensors/pump0"
+
+
 def test_a_recording_beside_the_daemon_replays_to_its_forecasts_bit_for_bit(
     broker: Broker, tmp_path: Path
 ) -> None:
@@ -81,11 +97,15 @@ def test_a_recording_beside_the_daemon_replays_to_its_forecasts_bit_for_bit(
         wait_until(lambda: live.read_bytes().count(b"\n") == 200, "all forecasts")
         recorder.terminate()
         assert recorder.wait(20) == 0
+        look_beside(config)
         assert daemon.stop() == 0
     assert b"202 messages (202 of plant)" in (tmp_path / "record.txt").read_bytes()
     done = streamlnn("replay", recording, "--config", config, "--expect", live)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == live.read_bytes()
+    again = run("replay", tmp_path / "data", "--config", config, "--expect", live)
+    assert again.exit_code == 0, again.stderr
+    assert digest(again.stderr.encode()) == digest(done.stderr)
 
 
 def test_a_recorder_that_is_killed_has_all_but_the_last_second(
