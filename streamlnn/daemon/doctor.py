@@ -61,8 +61,8 @@ def _examine(config: Config) -> Iterator[tuple[str, Finding]]:
     for doubt in look_around(config):
         if not doubt.startswith("data_dir"):
             yield "files", Finding("secrets", "warning", doubt)
-    for finding in (_system_clock(), *examine_disk(config)):
-        yield "disk" if finding.what != "clock" else "system", finding
+    yield "system", _system_clock()
+    yield from (("disk", one) for one in examine_disk(config))
     heard = listen(config, LISTEN_SECS)
     for source in config.sources:
         where = f"source {source.id}"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from brokers import Broker, free_port, wait_until
 from click.testing import CliRunner, Result
-from daemons import command, digest, running, streamlnn
+from daemons import command, digest, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,12 +100,12 @@ def test_a_recording_beside_the_daemon_replays_to_its_forecasts_bit_for_bit(
         look_beside(config)
         assert daemon.stop() == 0
     assert b"202 messages (202 of plant)" in (tmp_path / "record.txt").read_bytes()
-    done = streamlnn("replay", recording, "--config", config, "--expect", live)
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stdout == live.read_bytes()
+    done = run("replay", recording, "--config", config, "--expect", live)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout_bytes == live.read_bytes()
     again = run("replay", tmp_path / "data", "--config", config, "--expect", live)
     assert again.exit_code == 0, again.stderr
-    assert digest(again.stderr.encode()) == digest(done.stderr)
+    assert digest(again.stderr.encode()) == digest(done.stderr.encode())
 
 
 def test_a_recorder_that_is_killed_has_all_but_the_last_second(
