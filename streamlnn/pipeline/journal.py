@@ -172,15 +172,14 @@ class Journal:
         names, last = {row.id: name for name, row in self.streams().items()}, dict(known)
         query = "SELECT * FROM log WHERE lsn > ? ORDER BY lsn"
         for number, stream, time, received, values, prev, crc in self._db.execute(query, (lsn,)):
-            name = names.get(stream)
-            if name is None or crc != seal(number, stream, time, received, values, prev):
-                raise damaged(f"record {number} is not as it was written")
+            name = names.get(stream, "")
             before = last.get(name)
-            if before is not None:
-                if number <= before:
-                    continue
-                if prev > before:
-                    raise damaged(f"record {prev} of stream {name!r} is missing")
+            if before is not None and number <= before:
+                continue
+            if not name or crc != seal(number, stream, time, received, values, prev):
+                raise damaged(f"record {number} is not as it was written")
+            if before is not None and prev > before:
+                raise damaged(f"record {prev} of stream {name!r} is missing")
             last[name] = number
             yield number, name, time, received, values
 
