@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from connectors.columns import columns_of, sniff, split, text_of
+from connectors.heard import HeardReader
 from connectors.lines import LINE_LIMIT
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Message
@@ -162,7 +163,10 @@ class RecorderReader:
         return Message(topic, _bytes(payload), _nanoseconds(time), retained=kept)
 
 
-READERS: dict[str, type[CsvReader | JsonLinesReader | MosquittoReader | RecorderReader]] = {
+AnyReader = CsvReader | HeardReader | JsonLinesReader | MosquittoReader | RecorderReader
+
+READERS: dict[str, type[AnyReader]] = {
+    "streamlnn": HeardReader,
     "csv": CsvReader,
     "jsonl": JsonLinesReader,
     "mosquitto": MosquittoReader,

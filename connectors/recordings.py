@@ -1,7 +1,7 @@
 """Recordings on disk, recognised by looking at them and read message by message.
 
-Read are `mqtt-recorder` CSV, lines of `mosquitto_sub -F %j` or `%J`, JSON lines, and plain CSV in
-its many forms; each also gzip- or zstd-compressed.
+Read are what `streamlnn record` wrote, `mqtt-recorder` CSV, lines of `mosquitto_sub -F %j` or `%J`,
+JSON lines, and plain CSV in its many forms; each also gzip- or zstd-compressed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ import os
 import re
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Literal, cast, get_args
 
 from connectors.columns import columns_of, sniff, split, text_of
 from connectors.formats import READERS, Reader, is_json, is_mosquitto_line, is_recorder_header
-from connectors.lines import CHUNK, LineSplitter
+from connectors.heard import HeardReader, Origin, is_heard
+from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter
 from streamlnn.errors import InputUnavailable
 from streamlnn.pipeline.contract import DecodeError, Message
 
 log = logging.getLogger("streamlnn.recordings")
 
-Format = Literal["auto", "mqtt-recorder", "mosquitto", "jsonl", "csv"]
+Format = Literal["auto", "streamlnn", "mqtt-recorder", "mosquitto", "jsonl", "csv"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 _GZIP = b"\x1f\x8b"
@@ -47,8 +48,9 @@ class Recording:
 
     `format` is one of `FORMATS`, `codec` the name of the codec that reads its payloads.
     `has_topics` tells that the origin of a message is its topic, and that messages carry the
-    time at which they were received; else the origin is the file's path. `dropped` counts the
-    lines that could not be read; `size` is the bytes in it after decompression, None if unknown.
+    time at which they were received; else the origin is the file's path. `sources` are those of a
+    recording of ours, by id. `dropped` counts the lines that could not be read; `size` is the bytes
+    in it after decompression, None if unknown.
 
     Raises `InputUnavailable`, with the way out.
     """
@@ -62,6 +64,7 @@ class Recording:
         reader = self._reader()
         self.codec = reader.codec
         self.has_topics = reader.has_topics
+        self.sources = self._sources(reader) if isinstance(reader, HeardReader) else {}
 
     def entries(self, offset: int = 0) -> Generator[tuple[Message, int]]:
         """Yield each message with the offset behind it, from which reading can go on.
@@ -69,7 +72,8 @@ class Recording:
         Offsets count bytes after decompression. A last line without its newline is given only if
         it is whole: a recording may have been cut off at any byte.
         """
-        reader, splitter = self._reader(), LineSplitter(offset)
+        reader = self._reader()
+        splitter = LineSplitter(offset, getattr(reader, "limit", LINE_LIMIT))
         lines = _lines(self.path, splitter)
         if reader.has_header and offset == 0:
             next(lines, None)
@@ -78,6 +82,17 @@ class Recording:
         if splitter.dropped:
             self._drop(f"a line of more than {splitter.limit} bytes", splitter.dropped)
         yield from self._last(reader, splitter)
+
+    def _sources(self, reader: HeardReader) -> dict[str, Origin]:
+        """Look through the whole recording: which tables read a message depends on its source."""
+        found: dict[str, Origin] = {}
+        splitter = LineSplitter(limit=reader.limit)
+        for line, _ in _lines(self.path, splitter):
+            with suppress(ValueError):
+                found.update([reader.origin(line)])
+        if reader.is_whole(splitter.rest):
+            found.update([reader.origin(splitter.rest)])
+        return found
 
     def _last(self, reader: Reader, splitter: LineSplitter) -> Iterator[tuple[Message, int]]:
         rest = splitter.rest.removesuffix(b"\r")
@@ -175,6 +190,8 @@ def _recognise(path: str, head: list[bytes]) -> str:
 
 
 def _recognise_json(path: str, first: bytes) -> str:
+    if is_heard(first):
+        return "streamlnn"
     if is_mosquitto_line(first):
         return "mosquitto"
     if is_json(first):

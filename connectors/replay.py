@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, model_validator
 
+from connectors.heard import Origin
 from connectors.recordings import Format, Recording
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Settings
@@ -90,19 +91,26 @@ class ReplaySource:
     `time_of` tells a message's time in nanoseconds, for the speed and for `from` and `to`: the
     time of receipt in the recording unless it is set, before the first `read`, to something that
     looks into the payload.
-    `format` is known once connected. Can be resumed at any message.
+    `format` is known once connected. Can be resumed at any message. `open_recording` returns what
+    stands in the place of a `Recording`, from the path and the format.
     """
 
     Settings: ClassVar[type[BaseModel]] = ReplaySettings
     finite = True
 
-    def __init__(self, settings: ReplaySettings, context: Context) -> None:
+    def __init__(
+        self,
+        settings: ReplaySettings,
+        context: Context,
+        open_recording: Callable[[str, str], Any] = Recording,
+    ) -> None:
         self.id = settings.id
         self.format = "csv" if settings.format == "csv" else "json"
         self.time_of: TimeOf = _received
         self._settings = settings
         self._clock = context.clock
-        self._recording: Recording | None = None
+        self._open = open_recording
+        self._recording: Any = None
         self._entries = _nothing()
         self._next: tuple[Message, int] | None = None
         self._speed = math.inf if settings.speed == "max" else settings.speed
@@ -114,7 +122,7 @@ class ReplaySource:
     def connect(self, position: str | None) -> None:
         """Open and recognise the recording. Raises `InputUnavailable`."""
         self.close()
-        self._recording = Recording(self._settings.path, self._settings.format)
+        self._recording = self._open(self._settings.path, self._settings.format)
         self.format = self._recording.codec
         self._offset = json.loads(position)["offset"] if position else 0
         self._begin(self._recording)
@@ -144,9 +152,19 @@ class ReplaySource:
         return self._recording is not None
 
     @property
+    def recording(self) -> Any:
+        """What is played, or None before it is opened."""
+        return self._recording
+
+    @property
     def has_topics(self) -> bool:
         """True when the messages' origins are topics; known once connected."""
         return self._recording is not None and self._recording.has_topics
+
+    @property
+    def sources(self) -> dict[str, Origin]:
+        """The sources of a recording of ours, by id; known once connected."""
+        return self._recording.sources if self._recording else {}
 
     @property
     def progress(self) -> float | None:
@@ -169,7 +187,7 @@ class ReplaySource:
         self._entries.close()
         self._recording = self._next = None
 
-    def _begin(self, recording: Recording) -> None:
+    def _begin(self, recording: Any) -> None:
         self._pace = Pace(self._speed)
         self._entries = recording.entries(self._offset)
         self._lap_gave_any = self._offset > 0
@@ -223,9 +241,13 @@ class ReplaySource:
             return message
         return replace(message, received=self._clock())
 
+    @property
+    def _has_times(self) -> bool:
+        return self.has_topics or bool(self.sources)
+
     def _tell_of_missing_times(self) -> None:
         timed = self._speed < math.inf or self._from is not None or self._until is not None
-        if timed and not self._told and not self.has_topics and self.time_of is _received:
+        if timed and not self._told and not self._has_times and self.time_of is _received:
             self._told = True
             log.warning(
                 "%s does not tell when its messages were received: it is played whole, as fast "

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from connectors.columns import columns_of
 from connectors.generations import Generation
 from connectors.lines import CHUNK, LINE_LIMIT
+from connectors.tail_look import examine_files
 from connectors.watcher import Watcher
 from streamlnn.pipeline.contract import Batch, Context, Duration, Message, NotConnected, Settings
 
@@ -61,6 +62,7 @@ class TailSource:
     """
 
     Settings: ClassVar[type[BaseModel]] = TailSettings
+    examine = staticmethod(examine_files)
 
     def __init__(self, settings: TailSettings, context: Context) -> None:
         self.id = settings.id

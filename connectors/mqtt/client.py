@@ -54,7 +54,7 @@ def make_client(settings: BrokerSettings, session: Session, version: str) -> pah
         manual_ack=True,
     )
     client.connect_timeout = _REACH_SECS
-    _equip(client, settings)
+    equip(client, settings)
     return client
 
 
@@ -93,7 +93,8 @@ def properties(packet_type: int, **values: object) -> Properties:
     return made
 
 
-def _equip(client: paho.Client, settings: BrokerSettings) -> None:
+def equip(client: paho.Client, settings: BrokerSettings) -> None:
+    """Give a client what it needs to be let in. Raises as `make_client` does."""
     if settings.username:
         client.username_pw_set(settings.username, settings.secret())
     if settings.address.path:

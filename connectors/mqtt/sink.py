@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from connectors.mqtt.client import Session, random_id
 from connectors.mqtt.connection import MqttConnection
+from connectors.mqtt.examine import examine_sink
 from connectors.mqtt.outgoing import Publication
 from connectors.mqtt.settings import MqttSinkSettings
 from connectors.mqtt.source import MqttSource
@@ -34,6 +35,7 @@ class MqttSink:
     """
 
     Settings: ClassVar[type[BaseModel]] = MqttSinkSettings
+    examine = staticmethod(examine_sink)
 
     def __init__(self, settings: MqttSinkSettings, context: Context) -> None:
         self.settings = settings

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from connectors.mqtt.client import Session, random_id
 from connectors.mqtt.connection import Arrival, MqttConnection
+from connectors.mqtt.examine import examine_source
 from connectors.mqtt.settings import MqttSourceSettings
 from connectors.mqtt.topics import check_filter
 from streamlnn.errors import ConfigError
@@ -67,6 +68,7 @@ class MqttSource:
     """
 
     Settings: ClassVar[type[BaseModel]] = MqttSourceSettings
+    examine = staticmethod(examine_source)
 
     def __init__(self, settings: MqttSourceSettings, context: Context) -> None:
         self.settings = settings

@@ -113,6 +113,60 @@ def check(
 
 
 @cli.command()
+@config_argument
+@_json_option
+@verbosity
+def doctor(config: Path, as_json: bool) -> int:
+    """Try out broker, disk, files and clocks, and say what will not do.
+
+    Takes some 20 s, may run beside the daemon, and leaves nothing behind. Exits with 1 if there
+    is a problem.
+    """
+    set_up_logs()
+    from streamlnn.daemon.doctor import doctor as examine
+
+    return examine(config, json=as_json)
+
+
+@cli.command()
+@config_argument
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="FILE", help="A new file; .gz compresses."
+)
+@_for_option
+@verbosity
+def record(config: Path, output: Path, for_secs: float | None) -> int:
+    """Record the inputs exactly as they come, for replay, eval and info.
+
+    Goes under a name of its own, beside the daemon or without it, until SIGTERM or SIGINT. A kill
+    loses the last second at most.
+    """
+    loaded = load_config(config)
+    set_up_logs(loaded)
+    from streamlnn.daemon.record import record as record_inputs
+
+    return record_inputs(loaded, output, for_secs=for_secs)
+
+
+@cli.command()
+@click.argument("file", type=FILE)
+@config_option
+@_json_option
+@_format_option
+@verbosity
+def info(file: Path, config: Path | None, as_json: bool, form: str) -> int:
+    """Tell what is in a recording or a journal: spans, steps, gaps, ranges.
+
+    FILE is a recording, a daemon's journal, its data directory or its configuration.
+    """
+    loaded = load_config(config, live=False) if config else None
+    set_up_logs(loaded)
+    from streamlnn.daemon.info import info as look_into
+
+    return look_into(file, config=loaded, format=form, json=as_json)
+
+
+@cli.command()
 @click.argument("file", type=FILE)
 @config_option
 @click.option(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import click
 
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.problems import nearest
-from streamlnn.daemon.recorded import open_recording, read_streams
-from streamlnn.errors import DecodeError, EndOfSource, InputUnavailable
+from streamlnn.daemon.recorded import messages_of, open_recording, read_streams
+from streamlnn.errors import DecodeError, InputUnavailable
 from streamlnn.pipeline.settings import StreamSettings, TimeSettings
 from streamlnn.pipeline.streams import Reading
 
@@ -31,7 +30,7 @@ def read_all(
     streams = read_streams(config, source, _asked(fields, time))
     found: dict[str, list[Reading]] = defaultdict(list)
     problem = None
-    for message in _messages(source):
+    for message in messages_of(source):
         try:
             for reading in streams.read(message):
                 found[reading.stream].append(reading)
@@ -78,7 +77,7 @@ def _columns(file: Path, stream: str, form: str) -> Sequence[str]:
     """Return the names of all numbers in the first record of a stream."""
     source = open_recording(file, form=form)
     streams = read_streams(None, source)
-    for message in _messages(source):
+    for message in messages_of(source):
         with suppress(DecodeError):
             for reading in streams.read(message):
                 if reading.stream == stream:
@@ -90,14 +89,6 @@ def _no_column(file: Path, stream: str, name: str, known: Sequence[str]) -> str:
     has = [one for one in known if one != name]
     hint = nearest(name, has) or f"; it has {', '.join(has)}"
     return f"{file}: the stream {stream!r} has no number in a column {name!r}{hint}"
-
-
-def _messages(source: Any) -> Iterator[Any]:
-    try:
-        while batch := source.read(0.0):
-            yield from batch.messages
-    except EndOfSource:
-        return
 
 
 def _asked(fields: list[str], time: str | None) -> StreamSettings:

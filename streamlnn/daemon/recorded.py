@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from streamlnn.daemon.config import Config
-from streamlnn.daemon.run import stream_map
-from streamlnn.errors import ConfigError
+from streamlnn.daemon.kept import KeptMap, KeptRecords, journal_folder
+from streamlnn.daemon.run import AnyCodec
+from streamlnn.errors import ConfigError, EndOfSource
 from streamlnn.pipeline import plugins
-from streamlnn.pipeline.contract import Context
+from streamlnn.pipeline.contract import Context, Message, Tree
 from streamlnn.pipeline.settings import StreamSettings
 from streamlnn.pipeline.streams import StreamMap
 
@@ -22,7 +24,8 @@ _OPTIONS = {"start": "from", "until": "to", "form": "format"}
 def open_recording(file: Path, **options: Any) -> Any:
     """Return the replay source of a file, connected: it has looked into the file.
 
-    Raises `InputUnavailable` for a file that is no recording, `ConfigError` for a wrong option.
+    The file may be a journal, or the data directory that holds one. Raises `InputUnavailable` for
+    a file that is no recording, `ConfigError` for a wrong option.
     """
     replay_source = plugins.load("source", "replay")
     table = {_OPTIONS.get(key, key): value for key, value in options.items() if value is not None}
@@ -30,9 +33,24 @@ def open_recording(file: Path, **options: Any) -> Any:
         settings = replay_source.Settings(kind="replay", id="replay", path=str(file), **table)
     except ValidationError as error:
         raise ConfigError([_problem(problem) for problem in error.errors()]) from None
-    source = replay_source(settings, Context(id="replay", daemon=False))
+    context = Context(id="replay", daemon=False)
+    folder = journal_folder(file)
+    source = (
+        replay_source(settings, context, lambda *_: KeptRecords(folder))
+        if folder
+        else replay_source(settings, context)
+    )
     source.connect(None)
     return source
+
+
+def messages_of(source: Any) -> Iterator[Message]:
+    """Yield the messages of an open recording, to its end."""
+    try:
+        while batch := source.read(0.0):
+            yield from batch.messages
+    except EndOfSource:
+        return
 
 
 def read_streams(
@@ -40,19 +58,56 @@ def read_streams(
 ) -> StreamMap:
     """Return the map for a recording: the tables of a configuration, or all that is a number.
 
-    With topics in the recording the tables with a topic apply, else those without one.
+    Where the recording tells the sources of its messages, and the configuration has them, their
+    tables apply; else those with a topic if the recording has topics, and those without if not.
+    Without a configuration a stream of several recorded sources has the source's id before its own.
     """
-    if config is None:
-        tables = [(otherwise or StreamSettings()).model_copy(update=_everything(source))]
-    else:
-        tables = [one for one in config.streams if (one.topic is not None) == source.has_topics]
-    streams = stream_map(tables, source.format, usual_times=config is None)
+    streams = _map(config, source, otherwise)
     source.time_of = streams.time_of
     return streams
 
 
-def _everything(source: Any) -> dict[str, str]:
-    return {"topic": "#"} if source.has_topics else {}
+def _map(config: Config | None, source: Any, otherwise: StreamSettings | None) -> StreamMap:
+    if isinstance(source.recording, KeptRecords):
+        return KeptMap(source.recording.rows, config)
+    tables = _tables(config, source) if config else _everything(source, otherwise)
+    codec = _BySource(source.sources) if source.sources else AnyCodec(source.format)
+    return StreamMap(tables, codec, usual_times=config is None)
+
+
+class _BySource:
+    """Reads each message in the format of the source that had heard it."""
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        self._codecs = {name: AnyCodec(one.codec) for name, one in sources.items()}
+
+    def decode(self, message: Message) -> Tree:
+        """Return the payload's tree; raises `DecodeError`."""
+        return self._codecs[message.source].decode(message)
+
+
+def _tables(config: Config, source: Any) -> list[StreamSettings]:
+    if any(stream.from_ in source.sources for stream in config.streams):
+        return list(config.streams)
+    return [
+        one.model_copy(update={"from_": None})
+        for one in config.streams
+        if (one.topic is not None) == source.has_topics
+    ]
+
+
+def _everything(source: Any, otherwise: StreamSettings | None) -> list[StreamSettings]:
+    settings = otherwise or StreamSettings()
+    if len(source.sources) < 2:
+        return [settings.model_copy(update={"topic": "#"} if source.has_topics else {})]
+    return [
+        settings.model_copy(
+            update={"from_": name, "topic": "#", "id": f"{name}/{{topic}}"}
+            if one.has_topics
+            else {"from_": name, "id": f"{name}/{{stem}}"}
+        )
+        for name, one in source.sources.items()
+    ]
 
 
 def _problem(problem: ErrorDetails) -> str:

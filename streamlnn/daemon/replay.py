@@ -1,4 +1,4 @@
-"""A recording through the same code as live; a digest tells whether two runs said the same."""
+"""A recording, or a journal, through the same code as live; a digest tells two runs apart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from streamlnn.daemon.comparison import Lines, Written
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.kept import KeptRecords, journal_folder, model_of
 from streamlnn.daemon.progress import Progress
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.daemon.run import make_carriers, make_sinks, stopping
@@ -50,6 +51,7 @@ def replay(
     and `until`, both included, are nanoseconds UTC; `publish` adds the sinks of `config`. Raises
     `InputUnavailable`.
     """
+    _refuse_impossible(file, into, time)
     source = open_recording(
         file,
         speed=speed,
@@ -88,10 +90,25 @@ def _pipeline(
         [lines, *published],
         observer,
         instance=config.daemon.instance if config else INSTANCE,
-        model=config.model if config else ModelSettings(),
+        model=config.model if config else _model(source),
         retention=Retention(keep_secs=config.daemon.keep if config else 0.0),
         carriers=carriers,
     )
+
+
+def _model(source: Any) -> ModelSettings:
+    """Return the model of a journal's streams, else the usual one."""
+    recording = source.recording
+    return model_of(recording.rows) if isinstance(recording, KeptRecords) else ModelSettings()
+
+
+def _refuse_impossible(file: Path, into: Path | None, time: str) -> None:
+    """Refuse what a journal cannot do: be received again, and be learned from into itself."""
+    folder = journal_folder(file)
+    if folder and into and into.resolve() == folder.resolve():
+        raise click.UsageError("--into names the journal that is replayed: name another folder.")
+    if folder and time == "now":
+        raise click.UsageError("--time now goes with recordings; a journal keeps its times.")
 
 
 def _retained(config: Config | None) -> str:

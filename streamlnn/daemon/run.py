@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.status import Status
@@ -142,15 +142,21 @@ def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
     log.info("streamlnn %r has stopped", config.daemon.instance)
 
 
+class Stoppable(Protocol):
+    """Something that looks now and then whether it is to stop."""
+
+    stop: threading.Event
+
+
 @contextmanager
-def stopping(pipeline: Pipeline, for_secs: float | None) -> Iterator[None]:
-    """Stop the pipeline in order on SIGTERM, on SIGINT, and when its time is up."""
+def stopping(work: Stoppable, for_secs: float | None) -> Iterator[None]:
+    """Stop what runs in order on SIGTERM, on SIGINT, and when its time is up."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal's shape
-        pipeline.stop.set()
+        work.stop.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    timer = threading.Timer(for_secs or 0.0, pipeline.stop.set)
+    timer = threading.Timer(for_secs or 0.0, work.stop.set)
     if for_secs is not None:
         timer.start()
     try:

@@ -33,7 +33,7 @@ def list_streams(where: Path, *, json: bool) -> int:
 
     `where` is a configuration, or the data directory itself; so it is for all commands here.
     """
-    with _reading(where) as journal:
+    with reading(where) as journal:
         streams = [_summary(row, journal) for row in journal.streams().values()]
     click.echo(jsonlib.dumps(streams) if json else listed(streams))
     return 0
@@ -44,7 +44,7 @@ def show_stream(where: Path, name: str, *, json: bool) -> int:
 
     All as of its newest record, those after its snapshot among them.
     """
-    with _reading(where) as journal:
+    with reading(where) as journal:
         row = _row(journal, name)
         report = _report(current(row, journal, ""), _summary(row, journal))
     click.echo(jsonlib.dumps(report) if json else shown(report))
@@ -53,7 +53,7 @@ def show_stream(where: Path, name: str, *, json: bool) -> int:
 
 def export_to(where: Path, name: str, file: Path) -> int:
     """Write all that a stream is to a file, as of its newest record."""
-    with _reading(where) as journal:
+    with reading(where) as journal:
         live = current(_row(journal, name), journal, "")
         file.write_bytes(export_stream(live, journal))
     click.echo(f"{file}: {name}, {live.forecaster.seq} records", err=True)
@@ -90,7 +90,8 @@ def _store(where: Path) -> Path:
 
 
 @contextmanager
-def _reading(where: Path) -> Iterator[Journal]:
+def reading(where: Path) -> Iterator[Journal]:
+    """Open a store to look into it. Raises `InputUnavailable` where there is none."""
     folder = _store(where)
     if not (folder / FILE).exists():
         raise InputUnavailable(

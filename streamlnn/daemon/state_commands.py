@@ -94,3 +94,26 @@ def reset(id: str, where: Path) -> int:  # noqa: A002 - the argument's name
     from streamlnn.daemon.state import reset as forget
 
     return forget(where, id)
+
+
+@state.command("dead-letters")
+@_where
+@click.option("--reason", default="", metavar="TEXT", help="Only those whose reason says TEXT.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="The newest N.",
+)
+@_json_option
+@verbosity
+def dead_letters(where: Path, reason: str, limit: int, as_json: bool) -> int:
+    """Show messages that could not be read, and why.
+
+    The newest 10,000 are kept, the first 4 KB of each.
+    """
+    from streamlnn.daemon.dead_letters import show_dead_letters
+
+    return show_dead_letters(where, reason=reason, limit=limit, json=as_json)

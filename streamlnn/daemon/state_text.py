@@ -32,7 +32,7 @@ def listed(streams: Sequence[Mapping[str, Any]]) -> str:
         )
         for one in streams
     ]
-    return _columns(heads, rows, numbers=("epoch", "KiB"))
+    return columns(heads, rows, numbers=("epoch", "KiB"))
 
 
 def shown(report: Mapping[str, Any]) -> str:
@@ -94,16 +94,19 @@ def _score_table(horizons: Sequence[int | str], scores: Sequence[Mapping[str, An
         )
         for horizon, one in zip(horizons, scores, strict=True)
     ]
-    return _columns(heads, rows, numbers=heads)
+    return columns(heads, rows, numbers=heads)
 
 
 def _weight_table(horizons: Sequence[int | str], heard: Sequence[Mapping[str, float]]) -> str:
     heads = ("expert", *map(str, horizons))
     rows = [(expert, *(f"{one[expert]:.1%}" for one in heard)) for expert in heard[0]]
-    return _columns(heads, rows, numbers=heads[1:])
+    return columns(heads, rows, numbers=heads[1:])
 
 
-def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str]) -> str:
+def columns(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()
+) -> str:
+    """Return rows of text under their heads; the columns `numbers` are flush right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in heads:
         justify: Any = "right" if head in numbers else "left"

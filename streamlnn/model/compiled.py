@@ -23,6 +23,7 @@ of this folder.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,12 @@ def direct(function: Any, *arguments: Any) -> Any:
 
     It takes no others, and does not look at each call what it was given: a microsecond cheaper.
     """
-    return function.compile(tuple(typeof(argument) for argument in arguments))
+    return _compiled(function, tuple(typeof(argument) for argument in arguments))
+
+
+@cache  # numba takes a quarter of a millisecond to find again what it has
+def _compiled(function: Any, kinds: tuple[Any, ...]) -> Any:
+    return function.compile(kinds)
 
 
 def _unowned(_context, arrays):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Forecaster:
             plasticity,
         )
         self._by_time, self._scalar = self._settings.by_time, fields == 1
-        self._bind(initial_state(self._settings))
+        self._bind(_unlearned(self._settings))
 
     def step(self, time: float | None, values: ArrayLike) -> Forecast:
         """Learn from one record and forecast what follows it.
@@ -363,6 +364,11 @@ class Forecaster:
     def _forecasts(self, made: Array) -> Array:
         """Rows of output as (n, TOLD, horizons) or (n, TOLD, horizons, targets)."""
         return made[:, : self._told_size].reshape(-1, TOLD, *self._shape)
+
+
+@lru_cache(maxsize=8)  # a thousand streams of one table begin alike; binding copies it
+def _unlearned(settings: Settings) -> State:
+    return initial_state(settings)
 
 
 def _sync_folder(folder: Path) -> None:

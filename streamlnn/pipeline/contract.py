@@ -28,6 +28,7 @@ __all__ = [
     "DecodeError",
     "Duration",
     "EndOfSource",
+    "Finding",
     "Message",
     "NotConnected",
     "Output",
@@ -70,7 +71,8 @@ class Message:
     `origin` is the topic, or the path of the file; `received` is nanoseconds UTC, or None in a
     recording that does not tell. `columns` are the names of a CSV line's columns, when there are
     any. `retained` marks a message that had been kept from before we came: it may begin a stream,
-    and is no news to one that has begun.
+    and is no news to one that has begun. `source` is the id of the source that had heard it, in a
+    recording that tells.
     """
 
     origin: str
@@ -78,6 +80,7 @@ class Message:
     received: int | None
     columns: tuple[str, ...] | None = None
     retained: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,27 @@ class Context:
     clock: Callable[[], int] = time.time_ns
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `doctor` looked at: `state` tells whether it will do, `way_out` what to do.
+
+    `value` is what was measured, in the unit that `said` names, for programs.
+    """
+
+    what: str
+    state: Literal["ok", "warning", "problem"]
+    said: str
+    way_out: str = ""
+    value: float | str | None = None
+
+
 class Source(Protocol):
-    """Where messages come from."""
+    """Where messages come from.
+
+    A source or a sink may also have `examine(settings, context)`, a static method that yields a
+    `Finding` for each thing it can find out about the other side, as a guest who leaves nothing
+    behind.
+    """
 
     Settings: ClassVar[type[BaseModel]]
     id: str

@@ -6,7 +6,7 @@ What is not accepted is counted with its reason; what cannot be read becomes a d
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamlnn.errors import DecodeError
 from streamlnn.model.records import NANOSECONDS, Record
@@ -22,6 +22,7 @@ log = logging.getLogger("streamlnn.intake")
 
 MOST_TROUBLES_TOLD = 1_000
 REASON_LETTERS = 1_000
+ORIGIN_LETTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class Intake:
             self._bury(source, message, error)
             return None
         self._touched[reading.stream] = live.row
-        time = reading.time if reading.stamped else place(live.row.clock, reading.time)
+        is_final = reading.stamped or reading.accepted
+        time = reading.time if is_final else place(live.row.clock, reading.time)
         verdict = self._verdict(live.row, reading, time, message)
         if verdict not in (Verdict.NEW, Verdict.SET_BACK):
             self._observer.count("dropped_total", source=source, reason=verdict.value)
@@ -99,9 +101,9 @@ class Intake:
     ) -> Verdict:
         if message.retained and row.last_lsn > row.since_lsn:
             return Verdict.RETAINED
-        if _beyond_skew(reading, message):
+        if not reading.accepted and _beyond_skew(reading, message):
             return Verdict.FUTURE
-        if not reading.stamped:
+        if reading.accepted or not reading.stamped:
             return accept(row.clock, time)
         values = reading.values.tobytes()
         return judge(row.clock, time, values, lambda at: self._journal.values_at(row, at))
@@ -128,7 +130,8 @@ class Intake:
         return live
 
     def _bury(self, source: str, message: Message, error: DecodeError) -> None:
-        self._journal.bury(source, message, error.reason[:REASON_LETTERS])
+        known = replace(message, origin=message.origin[:ORIGIN_LETTERS])
+        self._journal.bury(source, known, error.reason[:REASON_LETTERS])
         self._observer.count("dead_letters_total", source=source)
         key = (source, message.origin)
         if key not in self._told and len(self._told) < MOST_TROUBLES_TOLD:

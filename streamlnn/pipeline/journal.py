@@ -174,15 +174,14 @@ class Journal:
         names, last = {row.id: name for name, row in self.streams().items()}, dict(known)
         query = "SELECT * FROM log WHERE lsn > ? ORDER BY lsn"
         for number, stream, time, received, values, prev, crc in self._db.execute(query, (lsn,)):
-            name = names.get(stream)
-            if name is None or crc != seal(number, stream, time, received, values, prev):
-                raise damaged(f"record {number} is not as it was written")
+            name = names.get(stream, "")
             before = last.get(name)
-            if before is not None:
-                if number <= before:
-                    continue
-                if prev > before:
-                    raise damaged(f"record {prev} of stream {name!r} is missing")
+            if before is not None and number <= before:
+                continue
+            if not name or crc != seal(number, stream, time, received, values, prev):
+                raise damaged(f"record {number} is not as it was written")
+            if before is not None and prev > before:
+                raise damaged(f"record {prev} of stream {name!r} is missing")
             last[name] = number
             yield number, name, time, received, values
 
@@ -407,6 +406,42 @@ class Journal:
         query = "SELECT source, origin, received, reason, payload FROM dead_letters ORDER BY id"
         names = ("source", "origin", "received", "reason", "payload")
         return [dict(zip(names, row, strict=True)) for row in self._db.execute(query)]
+
+    # For those who only look
+
+    def standing(self) -> dict[str, dict[str, Any]]:
+        """Return `positions` by source, and by sink `watermarks` and the number `waiting`.
+
+        Waiting outputs are kept for the sink beside what stepping the log again would give.
+        """
+        waiting: dict[str, int] = {}
+        for table in ("outbox", "notices"):
+            query = f"SELECT sink, count(*) FROM {table} GROUP BY sink"  # noqa: S608 - our own names
+            for sink, n in self._db.execute(query):
+                waiting[sink] = waiting.get(sink, 0) + n
+        return {
+            "positions": dict(self._sound("positions")),
+            "watermarks": dict(self._sound("watermarks")),
+            "waiting": waiting,
+        }
+
+    def dead_letter_counts(self) -> list[tuple[str, str, int]]:
+        """Return (source, reason, count), the most frequent first."""
+        query = (
+            "SELECT source, reason, count(*) AS n FROM dead_letters GROUP BY source, reason"
+            " ORDER BY n DESC, max(id) DESC"
+        )
+        return self._db.execute(query).fetchall()
+
+    def find_dead_letters(self, text: str, most: int) -> list[Mapping[str, Any]]:
+        """Return the newest dead letters whose reason holds `text`, `most` at most, in order."""
+        query = (
+            "SELECT source, origin, received, reason, payload FROM dead_letters"
+            " WHERE instr(lower(reason), lower(?)) ORDER BY id DESC LIMIT ?"
+        )
+        names = ("source", "origin", "received", "reason", "payload")
+        found = self._db.execute(query, (text, most)).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in reversed(found)]
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -53,7 +53,7 @@ class Reading:
 
     `time` is nanoseconds UTC or None; `stamped` tells that the message itself says so, rather
     than the moment at which it was received. `owner` is the topic that feeds the stream, empty
-    for files.
+    for files. `accepted` tells that it comes from a journal, where it was judged before.
     """
 
     stream: str
@@ -63,6 +63,7 @@ class Reading:
     layout: Layout
     values: Vector
     settings: StreamSettings
+    accepted: bool = False
 
 
 class StreamMap:
@@ -100,7 +101,7 @@ class StreamMap:
         matches = [
             (table, found)
             for table in self._tables
-            if (found := table.match(message.origin)) is not None
+            if table.may_read(message) and (found := table.match(message.origin)) is not None
         ]
         if not matches:
             return []
@@ -188,6 +189,10 @@ class _Table:
             if settings.fields and not self._usual_times
             else None
         )
+
+    def may_read(self, message: Message) -> bool:
+        """Tell whether a message comes from the table's source, as far as both tell theirs."""
+        return not message.source or self.settings.from_ in (None, message.source)
 
     def match(self, origin: str) -> dict[str, str] | None:
         if self._pattern is None:

@@ -63,8 +63,10 @@ def test_the_version_is_that_of_the_package():
 
 def test_every_command_of_the_contract_is_there_and_explains_itself():
     contract = {"demo", "run", "check", "replay", "eval", "state", "health", "schema"}
+    contract |= {"doctor", "record", "info"}
     assert {*cli.commands} >= contract
-    assert {*cli.commands["state"].commands} == {"ls", "show", "export", "import", "reset"}
+    actions = {"ls", "show", "export", "import", "reset", "dead-letters"}
+    assert {*cli.commands["state"].commands} == actions
     for name, command in cli.commands.items():
         result = run(name, "--help")
         assert result.exit_code == 0
@@ -134,7 +136,7 @@ def test_wrong_usage_exits_with_2_and_says_so_on_stderr(words: list[str]):
     assert "Error: " in result.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "check", "health", "replay", "eval"])
+@pytest.mark.parametrize("command", ["run", "check", "health", "replay", "eval", "doctor"])
 def test_a_wrong_configuration_exits_with_78_and_tells_all_problems(tmp_path: Path, command: str):
     path = tmp_path / "f.toml"
     path.write_text(f"[daemon]\nkeep = 1\nzzz = 1\n{PIPELINE}")
