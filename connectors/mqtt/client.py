@@ -7,14 +7,16 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-import paho.mqtt.client as paho
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from connectors.mqtt.settings import BrokerSettings
+from connectors.mqtt.guarded import GuardedClient
+from connectors.mqtt.settings import Address, BrokerSettings
 
 _REACH_SECS = 3.0
+_KNOCK_SECS = 0.5
 _LONGEST_EXPIRY = 0xFFFF_FFFF
 
 
@@ -37,13 +39,13 @@ def random_id() -> str:
     return f"streamlnn-{secrets.token_hex(6)}"
 
 
-def make_client(settings: BrokerSettings, session: Session, version: str) -> paho.Client:
+def make_client(settings: BrokerSettings, session: Session, version: str) -> GuardedClient:
     """Return a client that is driven by hand and acknowledges nothing by itself.
 
     Raises `OSError` for an unreadable file of the tls table, `NotConnected` for a password's.
     """
     fresh = version == "5"
-    client = paho.Client(
+    client = GuardedClient(
         CallbackAPIVersion.VERSION2,
         session.client_id,
         clean_session=None if fresh else session.clean,
@@ -51,6 +53,7 @@ def make_client(settings: BrokerSettings, session: Session, version: str) -> pah
         transport=settings.address.transport,
         reconnect_on_failure=False,
         manual_ack=True,
+        most_bytes=settings.max_packet_size,
     )
     client.connect_timeout = _REACH_SECS
     client.max_inflight_messages = 0  # the connection keeps the window the broker asks for
@@ -58,17 +61,32 @@ def make_client(settings: BrokerSettings, session: Session, version: str) -> pah
     return client
 
 
-def dial(client: paho.Client, settings: BrokerSettings, session: Session, version: str) -> None:
+def dial(client: GuardedClient, settings: BrokerSettings, session: Session, version: str) -> None:
     """Reach the broker and send CONNECT. Raises `OSError` or `ValueError`; blocks 3 s a step."""
     fresh = version == "5"
     client.connect(
         settings.address.host,
         settings.address.port,
         int(settings.keepalive),
-        clean_start=session.clean if fresh else paho.MQTT_CLEAN_START_FIRST_ONLY,
+        clean_start=session.clean if fresh else MQTT_CLEAN_START_FIRST_ONLY,
         properties=_connect_properties(settings, session) if fresh else None,
     )
     _send_at_once(client.socket())
+
+
+def is_listened_to(address: Address) -> bool:
+    """Return whether anybody accepts connections at `address`; takes 0.5 s at most."""
+    family = socket.AF_UNIX if address.transport == "unix" else socket.AF_INET
+    try:
+        if family == socket.AF_INET:
+            socket.create_connection((address.host, address.port), _KNOCK_SECS).close()
+        else:
+            with socket.socket(family) as knocking:
+                knocking.settimeout(_KNOCK_SECS)
+                knocking.connect(address.host)
+    except OSError:
+        return False
+    return True
 
 
 def properties(packet_type: int, **values: object) -> Properties:
@@ -83,7 +101,7 @@ def properties(packet_type: int, **values: object) -> Properties:
     return made
 
 
-def _equip(client: paho.Client, settings: BrokerSettings) -> None:
+def _equip(client: GuardedClient, settings: BrokerSettings) -> None:
     if settings.username:
         client.username_pw_set(settings.username, settings.secret())
     if settings.address.path:

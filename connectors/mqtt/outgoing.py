@@ -20,13 +20,17 @@ _WINDOW = 1000
 
 @dataclass(slots=True, eq=False)
 class Publication:
-    """A message to send; `done` once the broker has answered, `refusal` if it said no."""
+    """A message to send: `sent` to the broker, `done` once it has answered.
+
+    `refusal` is why it said no.
+    """
 
     topic: str
     payload: bytes
     qos: int = 1
     retain: bool = False
     identity: Mapping[str, str] = field(default_factory=dict)
+    sent: bool = False
     done: bool = False
     refusal: str = ""
 
@@ -66,8 +70,8 @@ class Outgoing:
         self._queue.append(publication)
 
     def pump(self, client: paho.Client, *, with_identity: bool) -> None:
-        """Send what the window has room for."""
-        while self._queue and len(self._flying) < self._window:
+        """Send what the window and the socket have room for."""
+        while self._queue and len(self._flying) < self._window and not client.want_write():
             publication = self._queue.popleft()
             if publication.size > self._packet_limit:
                 publication.refusal, publication.done = "larger than the broker accepts", True
@@ -93,6 +97,7 @@ class Outgoing:
         )
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             return False
+        publication.sent = True
         if publication.qos == 0:
             publication.done = True
         else:

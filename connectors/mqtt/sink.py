@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -43,7 +44,7 @@ class MqttSink:
         self.connection = self._shared(context) if settings.via else self._own(context)
         self._announce(context)
         self._outbox: deque[tuple[Publication, bool]] = deque()
-        self._latest: dict[str, Output] = {}
+        self._newest: dict[str, Publication] = {}
         self._epoch = 0
         self._delivered = 0
         self._published = 0
@@ -60,15 +61,17 @@ class MqttSink:
     def write(self, outputs: Sequence[Output]) -> None:
         """Publish `outputs` in order. Raises `NotConnected` when a connection of its own is lost.
 
-        What the broker has not confirmed stays in memory: the caller bounds it by `flush`.
+        What the broker has not confirmed stays in memory: the caller bounds it by `flush`. Of what
+        is not durable only the newest waits.
         """
         if not self.settings.via:
             self.connection.check()
         self._catch_up()
         for output in outputs:
-            if output.kind not in _OF_A_STREAM:
-                self._latest[output.kind] = output
-            self._publish(output)
+            if output.lsn is None:
+                self._tell(self._publication(output))
+            else:
+                self._publish(self._publication(output), durable=True)
 
     def flush(self, timeout: float) -> int:
         """Drive the connection until all is confirmed, for up to `timeout` seconds.
@@ -160,18 +163,39 @@ class MqttSink:
         if self._epoch == self.connection.epoch or not self.connection.up:
             return
         self._epoch = self.connection.epoch
+        self._outbox = deque(entry for entry in self._outbox if entry[1])
         for publication, _ in self._outbox:
-            if not publication.done:
-                self.connection.publish(publication)
-        for output in self._latest.values():
-            self._publish(output)
+            self._send(publication)
+        for publication in list(self._newest.values()):
+            self._renew(replace(publication, sent=False, done=False))
 
-    def _publish(self, output: Output) -> None:
-        publication = self._publication(output)
-        self._outbox.append((publication, output.lsn is not None))
+    def _tell(self, made: Publication) -> None:
+        """Publish how things are now; what still waits to say how they were is overwritten."""
+        waiting = self._newest.get(made.topic)
+        if waiting is not None and not waiting.sent:
+            waiting.payload = made.payload
+        elif made.done:
+            self._publish(made, durable=False)
+        else:
+            self._renew(made)
+
+    def _renew(self, made: Publication) -> None:
+        self._newest[made.topic] = made
+        self._publish(made, durable=False)
+
+    def _publish(self, publication: Publication, *, durable: bool) -> None:
+        self._outbox.append((publication, durable))
         self._published += 1
-        if not publication.done and self.connection.up:
+        self._send(publication)
+
+    def _send(self, publication: Publication) -> None:
+        if publication.done or not self.connection.up:
+            return
+        try:
             self.connection.publish(publication)
+        except NotConnected:
+            if not self.settings.via:
+                raise
 
     def _publication(self, output: Output) -> Publication:
         of_a_stream = output.kind in _OF_A_STREAM
@@ -197,13 +221,20 @@ class MqttSink:
         while self._outbox and self._outbox[0][0].done:
             publication, durable = self._outbox.popleft()
             self._delivered += durable
+            self._forget(publication)
             if publication.refusal:
                 self._note_refusal(publication)
+
+    def _forget(self, publication: Publication) -> None:
+        """Keep for the next connection what is said once, but not the state of every stream."""
+        topic = publication.topic
+        if topic.startswith(f"{self.prefix}stream/") and self._newest.get(topic) is publication:
+            del self._newest[topic]
 
     def _note_refusal(self, publication: Publication) -> None:
         if publication.refusal not in self._refused:
             log.error(
-                "mqtt sink %r cannot publish %r: %s; it is dropped, and so are others like it "
+                "mqtt sink %r cannot publish %.200r: %s; it is dropped, and so are others like it "
                 "(told once): let this user write to %s#, and look at the broker's limits",
                 self.id,
                 publication.topic,

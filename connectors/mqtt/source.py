@@ -12,8 +12,10 @@ import msgspec
 from pydantic import BaseModel
 
 from connectors.mqtt.client import Session, random_id
-from connectors.mqtt.connection import Arrival, MqttConnection
+from connectors.mqtt.connection import MqttConnection
+from connectors.mqtt.incoming import Arrival
 from connectors.mqtt.settings import MqttSourceSettings
+from connectors.mqtt.subscribing import subscribe, unsubscribe
 from connectors.mqtt.topics import check_filter
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Batch, Context, Message, NotConnected
@@ -22,6 +24,7 @@ log = logging.getLogger("streamlnn.mqtt")
 
 _MAX_BATCH = 1024
 _NO_TEXT = "topic is not text"
+_TOO_LARGE = "larger than max_packet_size"
 _RETAIN_NEVER, _RETAIN_NEW = 2, 1  # MQTT 5: retained messages at a subscription; if it is new
 
 
@@ -115,8 +118,12 @@ class MqttSource:
                 return batch
 
     def idle(self) -> None:
-        """Let the connection move; what comes waits here unacknowledged, a window at most."""
-        self._receive(0.0)
+        """Let the connection move; what comes waits here unacknowledged, a window at most.
+
+        The socket is read all the same: answers to pings, and to a sink's publications, stand in
+        it behind the messages.
+        """
+        self.connection.turn(0.0)
 
     def ack(self, position: str) -> None:
         """Acknowledge to the broker, in order, all messages up to `position`."""
@@ -133,7 +140,9 @@ class MqttSource:
     @property
     def stats(self) -> dict[str, int | dict[str, int]]:
         """Counts since the start, for the metrics: what came, what was dropped, what is open."""
-        overflows = {"overflow": self.connection.overflows} if self.connection.overflows else {}
+        overflows = (
+            {"overflow": self.connection.inbox.overflows} if self.connection.inbox.overflows else {}
+        )
         return {
             "messages": self._messages,
             "bytes": self._bytes,
@@ -150,11 +159,11 @@ class MqttSource:
 
     def _subscribe(self) -> None:
         retained = _RETAIN_NEVER if self.settings.retained == "ignore" else _RETAIN_NEW
-        self.connection.subscribe(self.filters, self.settings.qos, retained)
+        subscribe(self.connection, self.filters, self.settings.qos, retained)
         outdated = [one for one in self._known.filters if one not in self.filters]
         if outdated and self.connection.session_present:
             log.info("mqtt source %r no longer follows %s", self.id, ", ".join(outdated))
-            self.connection.unsubscribe(outdated)
+            unsubscribe(self.connection, outdated)
 
     def _look_at_session(self, expected: bool) -> None:
         present = self.connection.session_present
@@ -202,7 +211,7 @@ class MqttSource:
     def _is_wanted(self, arrival: Arrival) -> bool:
         reason = self._why_dropped(arrival)
         if reason and reason not in self._dropped:
-            level = logging.WARNING if reason == _NO_TEXT else logging.INFO
+            level = logging.WARNING if reason in (_NO_TEXT, _TOO_LARGE) else logging.INFO
             log.log(level, "mqtt source %r drops messages: %s (told once)", self.id, reason)
         if reason:
             self._dropped[reason] += 1
@@ -211,6 +220,8 @@ class MqttSource:
     def _why_dropped(self, arrival: Arrival) -> str:
         if not arrival.topic:
             return _NO_TEXT
+        if arrival.payload is None:
+            return _TOO_LARGE
         if arrival.retained and self.settings.retained == "ignore":
             return "retained"
         if arrival.topic.startswith(tuple(self.connection.own_prefixes)):
@@ -218,13 +229,12 @@ class MqttSource:
         return ""
 
     def _message(self, arrival: Arrival) -> Message:
+        payload = arrival.payload or b""
         self._taken += 1
         self._messages += 1
-        self._bytes += len(arrival.payload)
+        self._bytes += len(payload)
         may_only_begin = arrival.retained and self.settings.retained == "seed"
-        return Message(
-            arrival.topic or "", arrival.payload, arrival.received, retained=may_only_begin
-        )
+        return Message(arrival.topic or "", payload, arrival.received, retained=may_only_begin)
 
     def _acknowledge(self) -> None:
         """Acknowledge in the order of arrival; a dropped message waits for those before it."""
