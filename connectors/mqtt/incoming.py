@@ -40,11 +40,11 @@ def parse_publish(
     at = 2 + int.from_bytes(body[:2], "big")
     topic = bytes(body[2:at])
     mid = int.from_bytes(body[at : at + 2], "big") if qos else 0
-    if qos and not mid:
-        raise ValueError("a message of QoS 1 without a packet id")
     at += 2 * qos
     if len(body) < at:
         raise ValueError("a message that is shorter than it says")
+    if qos and not mid:
+        raise ValueError("a message of QoS 1 without a packet id")
     payload = None if head_only else bytes(memoryview(body)[_payload_start(body, at, fresh) :])
     return Publish(topic, mid, payload, bool(command & 1))
 

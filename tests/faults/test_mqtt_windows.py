@@ -11,9 +11,9 @@ dropped; every record's forecast comes, in order.
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
-import sqlite3
 
 import pytest
 from brokers import wait_until
