@@ -27,7 +27,7 @@ from connectors.mqtt import rivals
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connect again at once, and see no rival in a broker that hangs up for our sake."""
     monkeypatch.setattr("streamlnn.pipeline.link.FIRST_PAUSE_SECS", 0.01)
-    monkeypatch.setattr("streamlnn.pipeline.link.STEADY_SECS", 0.0)
+    monkeypatch.setattr("streamlnn.pipeline.link.LONGEST_PAUSE_SECS", 0.05)
     monkeypatch.setattr(rivals, "_KICKS_A_MINUTE", 10_000)
 
 
