@@ -45,16 +45,18 @@ def number(payload: bytes) -> int:
 
 
 class Noting(Observer):
-    """Adds up the counters, and lists the states of the source as they change."""
+    """Adds up the counters, lists the states of the source as they change, and its trouble."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.states: list[str] = []
+        self.trouble = ""
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
         self.counts[name, *(labels[key] for key in sorted(labels) if key == "reason")] += n
 
     def source(self, name: str, /, state: str, detail: str = "") -> None:
+        self.trouble = detail
         if not self.states or self.states[-1] != state:
             self.states.append(state)
 
