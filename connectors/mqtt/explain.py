@@ -25,6 +25,8 @@ _REFUSALS = {
     0x8C: "the broker wants another way to log in than a password",
     0x95: "lower max_packet_size",
     0x97: "the broker's limit of clients is reached: ask its owner",
+    0x9A: "it keeps no retained messages, and our last will is one: use another broker",
+    0x9B: "it takes no messages of QoS 1, and our last will is one: use another broker",
     0x9C: "write the other server's url",
     0x9D: "write the other server's url",
     0x9F: "the broker limits how often clients connect: it is tried again",

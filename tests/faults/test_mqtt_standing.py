@@ -9,6 +9,7 @@ noticed when it breaks; what waits is bounded; afterwards every forecast comes, 
 from __future__ import annotations
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,19 @@ def spoken(heard) -> dict[int, bytes]:  # type: ignore[no-untyped-def]
         if message.topic == FORECASTS:
             words.setdefault(number(message.payload), message.payload)
     return words
+
+
+def test_a_broker_that_reads_nothing_makes_no_heap_of_news(broker: Broker) -> None:
+    """Messages of QoS 0 wait for no answer: only the socket holds them back."""
+    sink = make_sink(url=broker.url)
+    sink.connect()
+    broker.freeze()
+    tracemalloc.start()
+    for n in range(1000):
+        sink.write([Output("state", bytes(50_000), f"s{n % 10}")])
+        sink.flush(0.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    broker.kill()
+    assert sink.stats["backlog"] <= 20
+    assert peak < 5_000_000
