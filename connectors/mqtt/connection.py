@@ -291,11 +291,8 @@ class MqttConnection:
     def _read(self, client: GuardedClient, packets: int) -> None:
         inbox = self.inbox
         messages, size = len(inbox) + packets, inbox.bytes + _BYTES_PER_TURN
-        for _ in range(PACKETS_PER_TURN):
-            client.loop_read()
-            self._check(client)
-            if len(inbox) >= messages or inbox.bytes >= size or not client.wait(0.0):
-                return
+        client.read(PACKETS_PER_TURN, lambda: len(inbox) >= messages or inbox.bytes >= size)
+        self._check(client)
 
     def _pump(self, client: GuardedClient) -> None:
         self._outgoing.pump(client, with_identity=self.version == "5")

@@ -75,6 +75,8 @@ class Heard:
         self.connack = reason
         self.session_present = flags.session_present
         self._outgoing.begin(properties)
+        if self.session_present:
+            self._inbox.drop_repeats()
 
     def _on_disconnect(
         self,

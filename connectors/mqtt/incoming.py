@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 HEAD_BYTES = 2 + 65_535 + 2
 """The topic and the packet id end here at the latest."""
+_LEFT_OVER = 4096
 _WAITING_QOS0 = 65_536  # QoS 1 is bounded by the packet ids, QoS 0 by nothing
 
 
@@ -97,6 +98,16 @@ class Inbox:
             return
         self._waiting.append(arrival)
         self.bytes += len(arrival.payload or b"")
+
+    def drop_repeats(self) -> None:
+        """Drop what a broker that kept our session is about to send again, if it is much.
+
+        A little is kept, for a broker that has lost some of it in between. Without a bound a
+        connection that breaks again and again, before anybody takes a message, would pile it up.
+        """
+        if len(self._waiting) > _LEFT_OVER:
+            self._waiting = deque(arrival for arrival in self._waiting if not arrival.mid)
+            self.bytes = sum(len(arrival.payload or b"") for arrival in self._waiting)
 
     def popleft(self) -> Arrival:
         """Hand out the oldest."""

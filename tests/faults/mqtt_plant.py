@@ -15,6 +15,7 @@ from brokers import wait_until
 from connectors.codecs import JsonCodec
 from connectors.mqtt import MqttSink, MqttSource
 from connectors.mqtt.settings import MqttSinkSettings, MqttSourceSettings
+from streamlnn.model import stepping
 from streamlnn.pipeline.contract import Context
 from streamlnn.pipeline.journal import FILE, Journal
 from streamlnn.pipeline.loop import Pipeline
@@ -91,7 +92,7 @@ class Plant:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._made.wait(20)
+        assert self._made.wait(120), "the pipeline was not made"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,6 +105,7 @@ class Plant:
 
     def _run(self) -> None:
         try:
+            stepping.warm()  # compiling takes longer than a test's keepalive
             # A journal belongs to the thread that opened it.
             streams = StreamMap([StreamSettings(**TABLE)], JsonCodec())
             self.pipeline = Pipeline(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from brokers import Broker, MakeBroker, wait_until
-from fake_broker import FakeBroker
+from fake_broker import SUBSCRIBE, FakeBroker
 from mqtt_plant import FORECASTS, TOPIC, Plant, number, sample
 from mqtt_tools import Reader, connect_again, connected, make_sink, make_source
 
@@ -53,6 +53,27 @@ def test_a_source_that_takes_nothing_notices_that_its_connection_broke(broker: B
         connect_again(source, None)
         reader.until_count(2)
         assert reader.payloads == [b"1", b"2"]
+
+
+def test_a_connection_that_breaks_while_it_is_made_piles_up_nothing() -> None:
+    """The broker sends its window anew each time, and nobody takes a message in between."""
+
+    class Breaking(FakeBroker):
+        def _answer(self, kind: int, body: bytes) -> None:
+            if kind == SUBSCRIBE:
+                for mid in range(1, 3001):
+                    self.publish(b"a", b"%d" % mid, mid)
+                self.hang_up()
+            super()._answer(kind, body)
+
+    with Breaking() as broker:
+        broker.session_present = True
+        source = make_source(broker.url, "a")
+        source.connection._rivals.kicked = lambda is_there: False
+        for _ in range(6):
+            with pytest.raises(NotConnected):
+                source.connect(None)
+        assert 3000 <= len(source.connection.inbox) <= 4096 + 3000
 
 
 def test_of_what_is_not_durable_only_the_newest_waits(broker: Broker) -> None:
