@@ -126,7 +126,10 @@ class BrokerSettings(Settings):
     )
     client_id: str = Field(default="", description="empty: made of the instance and the id")
     max_packet_size: int = Field(
-        default=1_048_576, ge=1024, le=268_435_455, description="bytes; MQTT 5 only"
+        default=1_048_576,
+        ge=1024,
+        le=268_435_455,
+        description="bytes; what is larger is dropped and counted",
     )
 
     @property
