@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import compress, islice
@@ -70,6 +71,7 @@ class Course:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
+        self._total = round(settings.secs * settings.rate) + settings.streams
         self._folder = folder
         self._broker = Broker(folder / "broker")
         self._line = Line(self._broker.port) if settings.counts.get("reconnect") else None
@@ -93,14 +95,15 @@ class Course:
     def run(self) -> Report:
         """Play, judge and report."""
         try:
-            self._play()
-            evidence = self._evidence()
+            with ThreadPoolExecutor(1) as beside:
+                evidence = self._evidence(self._play(beside).result())
         except (SoakFailed, StoreError) as error:
             self._troubles.append(str(error))
             return self._report(found_amiss(self._all_troubles()), "none")
         return self._report(check(evidence), evidence.reference.digest())
 
-    def _play(self) -> None:
+    def _play(self, beside: ThreadPoolExecutor) -> Future[Tally]:
+        """Play to the end, and let the reference be made meanwhile."""
         with ExitStack() as stage:
             stage.callback(self._broker.stop)
             self._broker.start()
@@ -111,44 +114,47 @@ class Course:
             stage.enter_context(Progress(self._look))
             self._daemon.start()
             self._daemon.wait_ready()
+            reference = beside.submit(self._reference)
             stage.enter_context(self._publisher)
             self._harm()
             self._calm()
+        return reference
 
     def _harm(self) -> None:
         settings = self._settings
-        self._publisher.limit = round(settings.secs * settings.rate)
+        self._publisher.limit = self._total - settings.streams
         self._faults.all(plan(settings.seed, settings.secs, settings.counts), settings.secs)
 
     def _calm(self) -> None:
         """Let all be taken, and then a fresh sample of each stream; end the daemon in order."""
         self._daemon.wait_ready()
-        if not self._all_told():
+        if not self._is_told(self._publisher.limit):
             self._troubles.append("not all came back in the calm")
-        self._publisher.limit += self._settings.streams
-        if not self._all_told():
+        self._publisher.limit = self._total
+        if not self._is_told(self._consumer.tally.count + self._settings.streams):
             self._troubles.append("a fresh sample did not get through")
         self._daemon.stop()
 
-    def _all_told(self) -> bool:
+    def _is_told(self, count: int) -> bool:
+        """Wait until so many forecasts were heard; False once nothing moves any more."""
         publisher, tally = self._publisher, self._consumer.tally
         return wait_while_moving(
-            lambda: publisher.all_confirmed and tally.count >= publisher.limit,
+            lambda: publisher.all_confirmed and tally.count >= count,
             lambda: (publisher.confirmations, tally.count),
             PATIENCE_SECS,
         )
 
-    def _handed(self) -> Iterator[Sample]:
-        settings = self._settings
-        return islice(samples(settings.seed, settings.streams), self._publisher.handed)
+    def _samples(self, count: int) -> Iterator[Sample]:
+        return islice(samples(self._settings.seed, self._settings.streams), count)
 
-    def _evidence(self) -> Evidence:
-        confirmed = compress(self._handed(), self._publisher.confirmed)
+    def _evidence(self, reference: Tally) -> Evidence:
+        publisher = self._publisher
+        confirmed = compress(self._samples(publisher.handed), publisher.confirmed)
         return Evidence(
             confirmed=records.of_samples(confirmed),
             journal=records.of_journal(self._daemon.data_dir),
             heard=self._consumer.tally,
-            reference=self._reference(),
+            reference=reference,
             troubles=self._all_troubles(),
         )
 
@@ -156,8 +162,7 @@ class Course:
         return [*self._daemon.troubles, *self._troubles]
 
     def _reference(self) -> Tally:
-        command = (sys.executable, "-P", "-m", "streamlnn")
-        return replay(self._folder / "reference", command, self._daemon.config, self._handed())
+        return replay(self._folder / "reference", self._daemon.config, self._samples(self._total))
 
     def _report(self, violations: list[Violation], reference: str) -> Report:
         publisher, heard = self._publisher, self._consumer.tally

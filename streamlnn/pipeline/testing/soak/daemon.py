@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from streamlnn.pipeline.testing.soak.waiting import SoakFailed, free_port, wait_until
+from streamlnn.pipeline.testing.soak.waiting import SoakFailed, free_port, listens, wait_until
 
 INSTANCE = "soak"
 SOURCE = "broker"
@@ -92,6 +92,10 @@ class Daemon:
             self.starts.append(time.monotonic() - self._started)
             self._is_counted = True
 
+    def wait_begun(self) -> None:
+        """Return once it has begun to restore its state: it serves HTTP by then."""
+        wait_until(self._has_begun, f"the daemon's beginning (see {self.log})", READY_SECS)
+
     def kill(self) -> None:
         """End it as a crash would (SIGKILL)."""
         self._note_trouble()
@@ -126,10 +130,13 @@ class Daemon:
         return None
 
     def _is_ready(self) -> bool:
+        return self._has_begun() and self.ask("/readyz") is not None
+
+    def _has_begun(self) -> bool:
         self._note_trouble()
         if self._process is None:
             self.start()
-        return self.ask("/readyz") is not None
+        return listens(self.http)
 
     def _note_trouble(self) -> None:
         if self._process is None or self._process.poll() is None:

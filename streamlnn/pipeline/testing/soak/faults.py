@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from statistics import median
 
 from streamlnn.pipeline.testing.soak.broker import Broker
 from streamlnn.pipeline.testing.soak.consumer import Consumer
 from streamlnn.pipeline.testing.soak.daemon import Daemon
 from streamlnn.pipeline.testing.soak.line import Line
 from streamlnn.pipeline.testing.soak.plan import Fault
-
-_USUAL_START_SECS = 3.0
 
 
 class Faults:
@@ -61,11 +58,11 @@ class Faults:
             self._line.cut()
 
     def _kill(self, fault: Fault) -> None:
-        if fault.early is None:
-            self._daemon.wait_ready()
-            time.sleep(fault.secs)
+        if fault.hasty:
+            self._daemon.wait_begun()
         else:
-            time.sleep(fault.early * median(self._daemon.starts or [_USUAL_START_SECS]))
+            self._daemon.wait_ready()
+        time.sleep(fault.secs)
         self._daemon.kill()
         if fault.tears:
             self._daemon.tear()

@@ -19,7 +19,8 @@ _SECS: Mapping[Kind, tuple[float, float]] = {
     "consumer freeze": (2.0, 8.0),
 }
 """How long it takes: from readiness to the kill or stop, or for how long the other side is away."""
-_HASTY = 0.2
+_HASTY = 0.25
+_HASTY_SECS = (0.0, 0.4)
 _TORN_EVERY = 10
 
 
@@ -27,14 +28,14 @@ _TORN_EVERY = 10
 class Fault:
     """One harm: due `at` seconds after the beginning; `secs` as in the table of its kind.
 
-    A hasty kill does not wait for readiness: it comes at the share `early` of the usual start, so
-    also into recovery. With `tears` garbage is put behind the journal's last write after it.
+    A hasty kill does not wait for readiness: it comes while the state is restored. With `tears`
+    garbage is put behind the journal's last write after it.
     """
 
     at: float
     kind: Kind
     secs: float
-    early: float | None = None
+    hasty: bool = False
     tears: bool = False
 
 
@@ -57,5 +58,6 @@ def _fault(random: np.random.Generator, kind: Kind, at: float, n: int) -> Fault:
     secs = random.uniform(*_SECS[kind])
     if kind != "kill":
         return Fault(at, kind, secs)
-    early = random.random() if random.random() < _HASTY else None
-    return Fault(at, kind, secs, early, tears=n % _TORN_EVERY == _TORN_EVERY - 1)
+    hasty = random.random() < _HASTY
+    tears = n % _TORN_EVERY == _TORN_EVERY - 1
+    return Fault(at, kind, random.uniform(*_HASTY_SECS) if hasty else secs, hasty, tears)
