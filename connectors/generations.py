@@ -7,32 +7,21 @@ and a fingerprint of its first bytes, and it stays open until it is read to its 
 
 from __future__ import annotations
 
+import errno
+import json
 import os
-import re
 import stat
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter
+from connectors.folders import Found, Key, key_of
+from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter, after_last_newline
 
 FINGERPRINT = 1024
 """How many of a file's first bytes make its fingerprint, or all while there are fewer."""
 
-Key = tuple[int, int]
-"""Device and inode."""
-
-_ROTATED = re.compile(r"[-._](?:\d[\dTZ:_.+-]*|old)|~")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A regular file as a look into its folder shows it; `changed` in nanoseconds."""
-
-    path: str
-    key: Key
-    changed: int
+# A pipe that has taken the file's place must not hold us up.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Generation:
@@ -40,8 +29,10 @@ class Generation:
 
     `origin` is the name under which it was first written, `path` where it was last seen.
     `is_copy` marks what copytruncate left: it holds nothing that is not read elsewhere.
-    `was_closed` tells that it was closed before a restart, `was_read` that it had been moved away
-    and read to its end, so that nothing is missed if it is gone.
+    `is_finished` tells that it was moved away, read to its end and closed; one that is neither
+    open nor finished waits to be seen again, `is_away` if it could not be found at all after a
+    restart. `was_read` tells that nothing is missed if it is gone then. `failed` tells that the
+    last attempt to read it was in vain, `rests` that another one has to wait for the next look.
     """
 
     def __init__(self, origin: str, path: str) -> None:
@@ -51,11 +42,13 @@ class Generation:
         self.changed = 0
         self.columns: tuple[str, ...] | None = None
         self.lines = LineSplitter()
-        self.is_copy = False
-        self.was_closed = self.was_read = False
+        self.is_copy = self.is_finished = self.is_away = self.was_read = False
+        self.failed = self.rests = self.has_long_lines = False
         self.quiet_since: float | None = None
         self._fd: int | None = None
         self._length = self._crc = 0
+        self._zeros = 0
+        self._saved: tuple[tuple[object, ...], str] = ((), "")
 
     @property
     def is_open(self) -> bool:
@@ -67,14 +60,19 @@ class Generation:
         """How many bytes the file has; once closed, how many were read."""
         return self.lines.end if self._fd is None else os.fstat(self._fd).st_size
 
+    @property
+    def has_more(self) -> bool:
+        """True when the open file holds more than was read and more than zeros."""
+        return self.size > max(self.lines.end, self._zeros)
+
     def news(self) -> int | None:
         """Return the size of the open file if there is anything to look at, None if not."""
         if self._fd is None:
             return None
         found = os.fstat(self._fd)
+        at_end = found.st_size in (self.lines.end, self._zeros)
         # A file cut and written again to the very same size shows it by its time alone.
-        is_same = found.st_size == self.lines.end and found.st_mtime_ns == self.changed
-        return None if is_same else found.st_size
+        return None if at_end and found.st_mtime_ns == self.changed else found.st_size
 
     @property
     def is_deleted(self) -> bool:
@@ -83,8 +81,12 @@ class Generation:
 
     def attach(self, path: str) -> None:
         """Open the file, which is now called `path`. Raises `OSError`."""
-        # O_NONBLOCK: a pipe that has taken the file's place must not hold us up.
-        self._use(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), path)
+        fd = _open(path)
+        try:
+            self._use(fd, path)
+        except OSError:
+            self.close()
+            raise
 
     def anew(self) -> Generation:
         """Return a generation that begins at the beginning of this open file."""
@@ -101,7 +103,8 @@ class Generation:
 
     def is_intact(self) -> bool:
         """Tell whether the file still begins as it did, and let its fingerprint grow if so."""
-        head = self._head(FINGERPRINT)
+        # Zeros at the end are room that the writer has taken and not filled yet.
+        head = self._head(FINGERPRINT).rstrip(b"\0")
         if not self._matches(head):
             return False
         self._length, self._crc = len(head), zlib.crc32(head)
@@ -111,6 +114,19 @@ class Generation:
         """Tell whether the file at `path` begins as this one does and holds all that was read."""
         head, size = _peek(path, self._length)
         return self._length > 0 and self._matches(head) and size >= self.lines.offset
+
+    def goes_on_at(self, path: str) -> bool:
+        """Tell whether `path` holds all that was read of this file, to the byte, and more.
+
+        False as well when too little was read to tell two files apart.
+        """
+        offset = self.lines.offset
+        if self._fd is None or self._length < FINGERPRINT:
+            return False
+        head, size = _peek(path, self._length)
+        begin = max(0, offset - CHUNK)
+        tail, _ = _peek(path, offset - begin, begin)
+        return size > offset and self._matches(head) and tail == self._read(len(tail), begin)
 
     def is_at(self, found: Found) -> bool:
         """Tell whether `found` is this very file; an open one keeps its inode to itself."""
@@ -127,16 +143,29 @@ class Generation:
         return self._length > 0 and self._matches(head)
 
     def read(self, until: int) -> list[bytes] | None:
-        """Return the lines of the next chunk before `until`; None if the file was truncated."""
+        """Return the lines of the next chunk before `until`; None if the file was truncated.
+
+        Raises `OSError`; the next call then reads the same again.
+        """
         if self._fd is None:
             return []
-        end, changed = self.lines.end, os.fstat(self._fd).st_mtime_ns
-        chunk = os.pread(self._fd, max(0, min(CHUNK, until - end)), end)
+        changed = os.fstat(self._fd).st_mtime_ns
+        chunk, hole = self._chunk(until)
         # Only now: a truncation between the check and the read would give us foreign bytes.
         if not self.is_intact():
             return None
         self.changed = changed
+        if hole:
+            self.lines.skip(hole)
         return [line for line, _ in self.lines.split(chunk)]
+
+    @classmethod
+    def at_end_of(cls, found: Found) -> Generation:
+        """Return a file that is not open, to be read from its present end when it can be."""
+        made = cls(found.path, found.path)
+        made.key, made.changed = found.key, found.changed
+        made.lines = LineSplitter(found.size)
+        return made
 
     def skip_to_end(self) -> None:
         """Go behind the last complete line."""
@@ -148,125 +177,99 @@ class Generation:
         line, newline, _ = self._head(LINE_LIMIT).lstrip(b"\r\n").partition(b"\n")
         return line.removesuffix(b"\r") if newline else None
 
-    def saved(self) -> dict[str, Any]:
-        """Return what is needed to find the file again and to go on reading it, as plain JSON."""
-        dev, ino = self.key
-        return {
-            "origin": self.origin,
-            "path": self.path,
-            "dev": dev,
-            "ino": ino,
-            "fingerprint": self._crc,
-            "length": self._length,
-            "offset": self.lines.offset,
-            "columns": self.columns,
-            "changed": self.changed,
-            "copy": self.is_copy,
-            "closed": not self.is_open,
-            "read": not self.is_open or self.quiet_since is not None,
-        }
+    def saved(self) -> str:
+        """Return what is needed to find the file again and to go on reading it: a line of JSON."""
+        now = (*self._identity(), *self._progress())
+        if now != self._saved[0]:
+            self._saved = now, json.dumps(dict(zip(_SAVED, now, strict=True)))
+        return self._saved[1]
 
     @classmethod
     def from_saved(cls, saved: dict[str, Any]) -> Generation:
-        """Return the generation that `saved` tells of, not open."""
+        """Return the generation that `saved`, a decoded line, tells of; it is not open."""
         made = cls(saved["origin"], saved["path"])
         made.key = (saved["dev"], saved["ino"])
         made.changed = saved["changed"]
-        made.is_copy, made.was_closed = saved["copy"], saved["closed"]
-        made.was_read = saved["read"]
+        made.is_copy, made.is_finished = saved["copy"], saved["closed"]
+        made.was_read, made.is_away = saved["read"], saved.get("away", False)
         made.columns = None if saved["columns"] is None else tuple(saved["columns"])
         made.lines = LineSplitter(saved["offset"])
         made._crc, made._length = saved["fingerprint"], saved["length"]
         return made
 
+    def _identity(self) -> tuple[object, ...]:
+        return self.origin, self.path, *self.key, self._crc, self._length
+
+    def _progress(self) -> tuple[object, ...]:
+        is_read = self.is_finished or self.is_copy or self.quiet_since is not None
+        state = (self.is_copy, self.is_finished or self.is_copy, is_read, self.is_away)
+        return self.lines.offset, self.columns, self.changed, *state
+
     def _use(self, fd: int, path: str) -> None:
         self.close()
         self._fd = fd
         found = os.fstat(fd)
-        self.path, self.key, self.changed = path, _key(found), found.st_mtime_ns
-        self.lines = LineSplitter(self.lines.offset)
+        self.path, self.key, self.changed = path, key_of(found), found.st_mtime_ns
+        self.lines, self._zeros = LineSplitter(self.lines.offset), 0
+        self.is_finished = self.is_away = False
         self.is_intact()
+        begin = self.lines.offset
+        if begin and self._read(1, begin - 1) not in (b"\n", b""):
+            self.lines.skip_rest()
+
+    def _chunk(self, until: int) -> tuple[bytes, int]:
+        """Return the bytes to read next, and how many zeros before them nobody will fill.
+
+        Zeros at the end are waited at: the writer may have taken room and write there later. Those
+        that have something behind them are what a power cut left.
+        """
+        end = self.lines.end
+        chunk = self._read(min(CHUNK, until - end), end)
+        if data := chunk.rstrip(b"\0"):
+            return data, 0
+        at = max(self._zeros, end)
+        chunk = self._read(min(CHUNK, until - at), at)
+        data = chunk.lstrip(b"\0")
+        self._zeros = at + len(chunk) - len(data)
+        if not data:
+            return b"", 0
+        return data.rstrip(b"\0"), self._zeros - end
+
+    def _read(self, length: int, at: int) -> bytes:
+        return b"" if self._fd is None else os.pread(self._fd, max(0, length), at)
 
     def _head(self, length: int) -> bytes:
-        return b"" if self._fd is None else os.pread(self._fd, length, 0)
+        return self._read(length, 0)
 
     def _matches(self, head: bytes) -> bool:
         return len(head) >= self._length and zlib.crc32(head[: self._length]) == self._crc
 
 
-def look_at(path: str) -> Found | None:
-    """Return what is at `path`, None if that is no regular file."""
+_SAVED = (
+    *("origin", "path", "dev", "ino", "fingerprint", "length"),
+    *("offset", "columns", "changed", "copy", "closed", "read", "away"),
+)
+
+
+def _open(path: str) -> int:
+    fd = os.open(path, _FLAGS)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return fd
+
+
+def peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
+    """Return `length` bytes of a regular file, and its size. Raises `OSError`."""
+    fd = _open(path)
     try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return Found(path, _key(found), found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        return os.pread(fd, length, at), os.fstat(fd).st_size
+    finally:
+        os.close(fd)
 
 
-def folder_of(path: str) -> list[Found]:
-    """Return the regular files of the folder that `path` is in, none if it cannot be read."""
-    before: list[Found] | None = None
-    found = _listed(os.path.dirname(path))
-    # A listing may miss a file that is renamed meanwhile: two that agree have missed none.
-    while found != before:
-        before, found = found, _listed(os.path.dirname(path))
-    return found
-
-
-def _listed(folder: str) -> list[Found]:
+def _peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
     try:
-        names = sorted(os.listdir(folder or "."))
-    except OSError:
-        return []
-    looks = (look_at(os.path.join(folder, name)) for name in names)
-    return [found for found in looks if found is not None]
-
-
-def is_rotation_of(path: str, base: str) -> bool:
-    """Tell whether `path` is named as rotation names a former `base`, in the same folder.
-
-    >>> is_rotation_of("d/a.csv.1", "d/a.csv"), is_rotation_of("d/a-20260101.csv", "d/a.csv")
-    (True, True)
-    >>> is_rotation_of("d/ab.csv", "d/a.csv"), is_rotation_of("d/a.csv.1.gz", "d/a.csv")
-    (False, False)
-    """
-    root, ending = os.path.splitext(base)
-    return is_numbered(path, base) or bool(
-        ending
-        and path.startswith(root)
-        and path.endswith(ending)
-        and _ROTATED.fullmatch(path[len(root) : -len(ending)])
-    )
-
-
-def is_numbered(path: str, base: str) -> bool:
-    """Tell whether `path` is `base` and a number or date behind it.
-
-    >>> is_numbered("a.csv.1", "a.csv"), is_numbered("a-1.csv", "a.csv")
-    (True, False)
-    """
-    return path.startswith(base) and bool(_ROTATED.fullmatch(path[len(base) :]))
-
-
-def after_last_newline(fd: int) -> int:
-    """Return the offset behind the last newline of a file, 0 if it has none."""
-    end = os.fstat(fd).st_size
-    while end:
-        begin = max(0, end - CHUNK)
-        at = os.pread(fd, end - begin, begin).rfind(b"\n")
-        if at >= 0:
-            return begin + at + 1
-        end = begin
-    return 0
-
-
-def _peek(path: str, length: int) -> tuple[bytes, int]:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(length), os.fstat(file.fileno()).st_size
+        return peek(path, length, at)
     except OSError:
         return b"", 0
-
-
-def _key(found: os.stat_result) -> Key:
-    return found.st_dev, found.st_ino

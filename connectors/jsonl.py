@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 from collections.abc import Sequence
@@ -11,10 +12,13 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
-from connectors.lines import CHUNK
+from connectors.lines import after_last_newline
 from streamlnn.pipeline.contract import Context, NotConnected, Output, Settings
 
 log = logging.getLogger("streamlnn.jsonl")
+
+LOOK_BACK = 1 << 22
+"""No flush is longer than this many bytes, and a crash can have torn the last one only."""
 
 
 class JsonLinesSettings(Settings):
@@ -43,7 +47,7 @@ class JsonLinesSink:
         self._kinds = ("forecast", "event") if settings.events else ("forecast",)
         self._fd: int | None = None
         self._lines: list[bytes] = []
-        self._size = self._taken = self._confirmed = 0
+        self._taken = self._confirmed = self._failed_bytes = 0
 
     def connect(self) -> None:
         """Open the file, making it if need be. Raises `NotConnected`."""
@@ -77,8 +81,10 @@ class JsonLinesSink:
     def _open(self) -> None:
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            self._size = _whole(self._fd, self._path)
-            os.ftruncate(self._fd, self._size)
+            _lock(self._fd, self._path)
+            size = _whole(self._fd, self._path)
+            os.ftruncate(self._fd, size)
+            _check_room(self._fd, size, self._failed_bytes)
         except OSError as error:
             self.close()
             raise _lost(self._path, error) from error
@@ -91,16 +97,19 @@ class JsonLinesSink:
         fd = self._fd
         if fd is None:
             raise NotConnected(f"{self._path} is not open")
+        # Asked each time: whoever rotates by copying cuts the file under us.
+        size = os.fstat(fd).st_size
         try:
             _write_all(fd, data)
             if self._fsync:
                 os.fdatasync(fd)
         except OSError as error:
             with suppress(OSError):
-                os.ftruncate(fd, self._size)
+                os.ftruncate(fd, size)
             self.close()
+            self._failed_bytes = len(data)
             raise _lost(self._path, error) from error
-        self._size += len(data)
+        self._failed_bytes = 0
 
     def _follow_rotation(self) -> None:
         if self._fd is not None and not _is_same(self._fd, self._path):
@@ -113,7 +122,7 @@ class JsonLinesSink:
 def _is_same(fd: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
+    except OSError:  # also when we may no longer look there: opening it anew will tell
         return False
 
 
@@ -124,20 +133,43 @@ def _write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
+def _lock(fd: int, path: str) -> None:
+    """Keep the file to ourselves: what another program writes there we might cut off."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise NotConnected(
+            f"{path} is written by another streamlnn: give the sink a file of its own"
+        ) from error
+    except OSError as error:  # some file systems know no locks
+        log.debug("cannot lock %s: %s", path, error.strerror)
+
+
+def _check_room(fd: int, size: int, wanted: int) -> None:
+    """Raise `OSError` while what could not be written would not fit yet."""
+    # Else each try would say that all is well again, and fail at the next line.
+    if not wanted:
+        return
+    try:
+        os.posix_fallocate(fd, size, wanted)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.ftruncate(fd, size)
+
+
 def _whole(fd: int, path: str) -> int:
-    """Return the size of the file without a torn last line."""
-    size = end = os.fstat(fd).st_size
-    while end:
-        begin = max(0, end - CHUNK)
-        found = os.pread(fd, end - begin, begin).rfind(b"\n")
-        end = begin + found + 1 if found >= 0 else begin
-        if found >= 0:
-            break
-    if end < size and os.pread(fd, 1, end) != b"{":
+    """Return the size of the file without what a crash has torn at its end."""
+    end = after_last_newline(fd)
+    if os.pread(fd, 1, end) not in (b"", b"{", b"\0"):
         raise NotConnected(
             f"{path} ends with something that is no JSON line: give the sink a file of its own"
         )
-    return end
+    # A power cut may leave zeros before some of the last lines. Those were not confirmed.
+    begin = max(0, end - LOOK_BACK)
+    hole = os.pread(fd, end - begin, begin).find(b"\0")
+    return end if hole < 0 else after_last_newline(fd, begin + hole)
 
 
 def _lost(path: str, error: OSError) -> NotConnected:
@@ -146,6 +178,7 @@ def _lost(path: str, error: OSError) -> NotConnected:
         errno.EDQUOT: "make room in the quota",
         errno.ENOENT: "create its folder",
         errno.EACCES: "let the daemon's user write there",
+        errno.EPERM: "let the daemon's user write there",
         errno.EROFS: "give the sink a path that can be written",
     }
     way_out = ways_out.get(error.errno or 0, "give the sink a file that can be written")

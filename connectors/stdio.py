@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import selectors
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -15,7 +17,16 @@ from pydantic import BaseModel
 
 from connectors.columns import columns_of
 from connectors.lines import CHUNK, LineSplitter
-from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Output, Settings
+from streamlnn.errors import ConfigError
+from streamlnn.pipeline.contract import (
+    Batch,
+    Context,
+    EndOfSource,
+    Message,
+    NotConnected,
+    Output,
+    Settings,
+)
 
 log = logging.getLogger("streamlnn.stdio")
 
@@ -77,13 +88,13 @@ class StdinSource:
         return self._selector is not None
 
     @property
-    def stats(self) -> dict[str, int]:
-        """How many lines were left out, for the metrics."""
-        return {"lines_dropped": self.dropped}
+    def stats(self) -> dict[str, dict[str, int]]:
+        """How many lines were left out and why, for the metrics."""
+        return {"lines_dropped": {"too_long": self._lines.too_long, "torn": self._lines.torn}}
 
     @property
     def dropped(self) -> int:
-        """How many lines were too long to be taken."""
+        """How many lines were left out: too long, or torn by zeros."""
         return self._lines.dropped
 
     def close(self) -> None:
@@ -97,12 +108,12 @@ class StdinSource:
         return self._selector is not None and bool(self._selector.select(left))
 
     def _messages(self, chunk: bytes) -> list[Message]:
-        received, dropped = self._clock(), self._lines.dropped
+        received, too_long = self._clock(), self._lines.too_long
         lines = [line for line, _ in self._lines.split(chunk)]
         if not chunk:
             self._ended = True
             lines += [self._lines.rest] if self._lines.rest.strip() else []
-        if self._lines.dropped > dropped == 0:
+        if self._lines.too_long > too_long == 0:
             log.warning("stdin: a line of more than %d bytes was left out", self._lines.limit)
         return [Message(ORIGIN, line, received, self._columns) for line in self._data(lines)]
 
@@ -124,8 +135,9 @@ class StdoutSettings(Settings):
 class StdoutSink:
     """Writes forecasts and events as JSON lines to standard output.
 
-    A line counts as delivered once the operating system has taken it. When the reader at the
-    other end of a pipe goes away, `BrokenPipeError` comes through, for the command to end by.
+    A line counts as delivered once the operating system has taken it. A reader that is slow makes
+    the lines wait here, and holds up nothing else. When the reader at the other end of a pipe
+    goes away, `BrokenPipeError` comes through, for the command to end by.
     """
 
     Settings: ClassVar[type[BaseModel]] = StdoutSettings
@@ -133,25 +145,83 @@ class StdoutSink:
     def __init__(self, settings: StdoutSettings, context: Context) -> None:  # noqa: ARG002
         self.id = settings.id
         self._kinds = ("forecast", "event") if settings.events else ("forecast",)
-        self._written = self._flushed = 0
+        self._fd: int | None = None
+        self._waiting = bytearray()
+        self._ends: deque[int] = deque()
+        self._taken = self._written = self._confirmed = 0
+        self._is_torn = self._has_failed = False
 
     def connect(self) -> None:
-        """Begin to count anew."""
-        self._written = self._flushed = 0
+        """Begin to count anew.
+
+        Raises `ConfigError` when the process has no standard output, and `NotConnected` while it
+        is a file that could not be written and still cannot.
+        """
+        if sys.stdout is None:
+            raise ConfigError(
+                ["standard output is closed: open it, or give the daemon another [[sink]]"]
+            )
+        sys.stdout.flush()
+        self._fd = sys.stdout.fileno()
+        if self._has_failed:  # else each try would say that all is well again
+            self._write_some()
+        # Of a line that was begun the rest is still to come: the next one must not join it.
+        del self._waiting[self._rest_of_line() :]
+        self._taken = self._written + len(self._waiting)
+        self._ends.clear()
+        self._confirmed = 0
 
     def write(self, outputs: Sequence[Output]) -> None:
-        """Write each forecast and event as a line. Raises `BrokenPipeError`."""
-        lines = [output.payload + b"\n" for output in outputs if output.kind in self._kinds]
-        sys.stdout.buffer.write(b"".join(lines))
-        self._written += sum(output.lsn is not None for output in outputs)
+        """Take each forecast and event over, to be written as a line."""
+        for output in outputs:
+            if output.kind in self._kinds:
+                self._waiting += output.payload + b"\n"
+                self._taken = self._written + len(self._waiting)
+            if output.lsn is not None:
+                self._ends.append(self._taken)
 
-    def flush(self, timeout: float) -> int:  # noqa: ARG002 - a pipe makes its writer wait
-        """Push all lines out and return how many durable outputs that makes."""
-        sys.stdout.buffer.flush()
-        self._flushed = self._written
-        return self._flushed
+    def flush(self, timeout: float) -> int:
+        """Write what the other side takes, and return how many durable outputs it has taken.
+
+        Raises `BrokenPipeError` when nobody reads any more, and `NotConnected` when standard output
+        is a file that cannot be written.
+        """
+        deadline = time.monotonic() + timeout
+        while self._waiting and self._is_free(deadline):
+            self._write_some()
+        while self._ends and self._ends[0] <= self._written:
+            self._ends.popleft()
+            self._confirmed += 1
+        return self._confirmed
 
     def close(self) -> None:
-        """Push out what is left; standard output itself stays open."""
-        if self._flushed < self._written:
-            self.flush(0)
+        """Let what was not taken go; standard output itself stays open."""
+        self._fd = None
+
+    def _rest_of_line(self) -> int:
+        return self._waiting.find(b"\n") + 1 if self._is_torn else 0
+
+    def _is_free(self, deadline: float) -> bool:
+        if self._fd is None:
+            return False
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+    def _write_some(self) -> None:
+        assert self._fd is not None
+        try:
+            # A pipe that is free takes so much without waiting.
+            size = os.write(self._fd, self._waiting[: select.PIPE_BUF])
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self._has_failed = True
+            raise NotConnected(
+                f"cannot write to standard output: {error.strerror}; make room for it, or give the "
+                "daemon another [[sink]]"
+            ) from error
+        self._has_failed = False
+        self._is_torn = self._waiting[size - 1 : size] != b"\n"
+        self._written += size
+        del self._waiting[:size]

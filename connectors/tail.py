@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import time
 from itertools import count
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,12 +17,18 @@ from connectors.generations import Generation
 from connectors.lines import CHUNK, LINE_LIMIT
 from connectors.tail_look import examine_files
 from connectors.watcher import Watcher
-from streamlnn.pipeline.contract import Batch, Context, Duration, Message, Settings
+from streamlnn.pipeline.contract import Batch, Context, Duration, Message, NotConnected, Settings
 
 log = logging.getLogger("streamlnn.tail")
 
 BATCH = 1000
 """After how many messages a read is enough; the chunk that reaches it is read whole."""
+
+_HEAD = '{"files": []}'
+
+MANY = 1000
+MANY_SECS = 2e-4
+"""From so many files on, each puts the looks apart by so much: they must not fill the time."""
 
 # Anywhere in the name: "*.csv*" and "log.csv.1" are CSV too.
 _CSV = re.compile(r"\.(csv|tsv|txt|dat)\b", re.IGNORECASE)
@@ -64,9 +71,10 @@ class TailSource:
         self._clock = context.clock
         self._watcher = Watcher(settings.paths, settings.rotate_wait)
         self._columns: dict[str, tuple[str, ...]] = {}
-        self._connects = self._turn = self._too_long = 0
+        self._dropped = {"too_long": 0, "torn": 0}
+        self._connects = self._turn = 0
         self._is_ready = self._unsaved = False
-        self._next_scan = 0.0
+        self._next_scan = self._next_look = 0.0
 
     def connect(self, position: str | None) -> None:
         """Look for the files; none being there is no error, they are waited for."""
@@ -75,7 +83,7 @@ class TailSource:
         if position is None or always:
             self._begin()
         else:
-            self._resume([Generation.from_saved(saved) for saved in json.loads(position)["files"]])
+            self._resume([Generation.from_saved(saved) for saved in _files(position)])
         self._is_ready = True
 
     def read(self, timeout: float) -> Batch | None:
@@ -83,7 +91,7 @@ class TailSource:
         deadline = time.monotonic() + timeout
         for turn in count():
             self._scan_if_due()
-            files = self._turns()
+            files = self._turns() if time.monotonic() >= self._next_look else []
             if messages := self._collect(files):
                 return self._batch(messages)
             if self._unsaved:
@@ -108,14 +116,19 @@ class TailSource:
         return self._is_ready
 
     @property
-    def stats(self) -> dict[str, int]:
-        """How many lines were left out, for the metrics."""
-        return {"lines_dropped": self.dropped}
+    def stats(self) -> dict[str, int | dict[str, int]]:
+        """How many lines were left out and why, and how many files there are, for the metrics."""
+        files = self._watcher.files
+        return {
+            "lines_dropped": self._dropped | {"no_newline": self._watcher.dropped},
+            "files": len(files),
+            "files_failing": sum(file.failed for file in files),
+        }
 
     @property
     def dropped(self) -> int:
-        """How many lines were too long, or never got their newline."""
-        return self._too_long + self._watcher.dropped
+        """How many lines were left out: too long, torn, or without a newline to the end."""
+        return sum(self._dropped.values()) + self._watcher.dropped
 
     def close(self) -> None:
         """Close all files."""
@@ -123,16 +136,20 @@ class TailSource:
         self._is_ready = False
 
     def _begin(self) -> None:
-        self._watcher.begin(time.monotonic())
-        if self._settings.start.endswith("end"):
-            for file in self._watcher.files:
-                self._skip(file)
+        at_end = self._settings.start.endswith("end")
+        self._watcher.begin(time.monotonic(), self._skip if at_end else None)
         # Without a saved position, a restart before the first line would begin at a later end.
-        self._unsaved = bool(self._watcher.files) and self._settings.start.endswith("end")
+        self._unsaved = bool(self._watcher.files) and at_end
 
     def _skip(self, file: Generation) -> None:
-        file.skip_to_end()
-        first = file.first_line()
+        try:
+            file.skip_to_end()
+            first = file.first_line()
+        except OSError as error:
+            raise NotConnected(
+                f"cannot find the end of {file.path}: {error.strerror}; take it away, or make it "
+                "readable"
+            ) from error
         if first is not None and self.format == "csv":
             self._name_columns(file, first)
 
@@ -144,40 +161,64 @@ class TailSource:
         now = time.monotonic()
         if now >= self._next_scan:
             self._watcher.scan(now)
-            self._next_scan = now + self._settings.poll
+            self._next_scan = time.monotonic() + max(self._settings.poll, self._pause())
+
+    def _pause(self) -> float:
+        """Return by how many seconds looks are put apart when there are very many files."""
+        return MANY_SECS * max(0, len(self._watcher.files) - MANY)
 
     def _turns(self) -> list[tuple[Generation, int]]:
         """Return the files that have something new, one generation of a name at most."""
-        files = [file for file in self._watcher.files if file.is_open]
+        files = [file for file in self._watcher.files if file.is_open and not file.rests]
         # Newer ones are measured first: what a writer wrote before it changed files is then seen.
-        news = [file.news() for file in reversed(files)][::-1]
+        news = [self._news(file) for file in reversed(files)][::-1]
         waiting: dict[str, tuple[Generation, int]] = {}
         for file, size in zip(files, news, strict=True):
             if size is not None:
                 waiting.setdefault(file.origin, (file, size))
         self._turn = (self._turn + 1) % max(1, len(waiting))
         turns = list(waiting.values())
+        self._next_look = 0.0 if turns else time.monotonic() + self._pause() / 2
         return turns[self._turn :] + turns[: self._turn]
+
+    def _news(self, file: Generation) -> int | None:
+        try:
+            return file.news()
+        except OSError as error:
+            self._watcher.failed(file, error)
+            return None
 
     def _collect(self, turns: list[tuple[Generation, int]]) -> list[Message]:
         messages: list[Message] = []
         for file, size in turns:
-            lines = file.read(size)
-            if lines is None:
-                self._watcher.truncated(file)
-            elif lines:
-                file.quiet_since = None
-                messages += self._messages(file, lines)
-            self._count_too_long(file)
+            try:
+                lines = file.read(size)
+            except OSError as error:
+                self._watcher.failed(file, error)
+                continue
+            if file.failed:
+                self._watcher.is_well(file)
+            messages += self._taken(file, lines)
             if len(messages) >= BATCH:
                 break
         return messages
 
+    def _taken(self, file: Generation, lines: list[bytes] | None) -> list[Message]:
+        if lines is None:
+            self._watcher.truncated(file)
+            return []
+        if file.lines.dropped:
+            self._count_dropped(file)
+        if not lines:
+            return []
+        file.quiet_since = None
+        return self._messages(file, lines)
+
     def _messages(self, file: Generation, lines: list[bytes]) -> list[Message]:
         if self.format == "csv" and file.columns is None and self._name_columns(file, lines[0]):
             del lines[0]
-        received = self._clock()
-        return [Message(file.origin, line, received, file.columns) for line in lines]
+        origin, received = _as_text(file.origin), self._clock()
+        return [Message(origin, line, received, file.columns) for line in lines]
 
     def _name_columns(self, file: Generation, first: bytes) -> bool:
         """Learn the columns from a first line; True if it is a header."""
@@ -185,15 +226,38 @@ class TailSource:
         self._columns[file.origin] = file.columns
         return is_header
 
-    def _count_too_long(self, file: Generation) -> None:
-        if file.lines.dropped:
-            log.warning("%s: a line of more than %d bytes is left out", file.path, LINE_LIMIT)
-            self._too_long += file.lines.dropped
-            file.lines.dropped = 0
+    def _count_dropped(self, file: Generation) -> None:
+        too_long, torn = file.lines.take_counts()
+        if too_long and not file.has_long_lines:
+            log.warning(
+                "%s: a line of more than %d bytes is left out, as any more like it",
+                file.path,
+                LINE_LIMIT,
+            )
+            file.has_long_lines = True
+        if torn:
+            log.warning("%s: a line that ends in zeros is left out (a power cut?)", file.path)
+        self._dropped["too_long"] += too_long
+        self._dropped["torn"] += torn
 
     def _batch(self, messages: list[Message]) -> Batch:
         self._unsaved = False
-        return Batch(messages, json.dumps({"files": [it.saved() for it in self._watcher.files]}))
+        return Batch(messages, "\n".join([_HEAD, *(it.saved() for it in self._watcher.files)]))
+
+
+def _files(position: str) -> list[dict[str, Any]]:
+    """Return what a position tells of each file: a line of it, in version 0.1 all in the first."""
+    first, *others = position.split("\n")
+    return [*json.loads(first)["files"], *map(json.loads, others)]
+
+
+def _as_text(path: str) -> str:
+    r"""Return a file's name as text that can be stored and sent, whatever its bytes are.
+
+    >>> _as_text("logs/\udcff.csv")
+    'logs/\\xff.csv'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_csv(settings: TailSettings) -> bool:

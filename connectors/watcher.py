@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import logging
 import os
-import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
-from connectors.generations import (
-    Found,
-    Generation,
-    Key,
-    folder_of,
-    is_numbered,
-    is_rotation_of,
-    look_at,
-)
+from connectors.folders import Found, Key, files_in, look_at, one_name_each, rotated
+from connectors.generations import Generation
+from connectors.openings import Openings
+from connectors.rotation import is_compressed, number_of, numbered_names
+from connectors.sightings import FilesIn, is_continued, may_be_copy, sight, tell_of_loss
 
 log = logging.getLogger("streamlnn.tail")
 
-_NUMBER = re.compile(r"\.(\d{1,4})$")
+AWAY_KEPT = 1_000
+"""So many files of earlier runs that are gone now may come back and be read on."""
+
 _TRIES = 20
 _NEVER = 1 << 63
 # What a file system's stamps may lag behind the clock, nanoseconds.
@@ -42,14 +41,22 @@ class Watcher:
         self.dropped = 0
         self._paths = paths
         self._rotate_wait = rotate_wait
+        self._openings = Openings()
         self._past: list[Generation] = []
         self._began = _NEVER
-        self._told: set[str] = set()
 
-    def begin(self, now: float) -> None:
-        """Find the files that are there; rotated ones only if `paths` matches them."""
+    def begin(self, now: float, skip: Callable[[Generation], None] | None) -> None:
+        """Find the files that are there, and `skip` what is in each if that is wanted.
+
+        Rotated ones only if `paths` matches them.
+        """
         self.close()
-        self.scan(now)
+        while self.scan(now, each=skip):
+            log.debug("so many files that some have to be closed again")
+        if skip is not None:
+            known = self._by_key()
+            others = [found for found in self._matches() if found.key not in known]
+            self.files += map(Generation.at_end_of, others)
         self._remember_past()
         self._began = time.time_ns() - _CLOCK_TICK
 
@@ -57,9 +64,12 @@ class Watcher:
         """Find the files of an earlier run under whatever name, and those that came since."""
         self.close()
         last_changes: dict[str, int] = {}
+        folders: FilesIn = cache(lambda folder: {found.key: found for found in files_in(folder)})
+        taken: set[Key] = set()
         for file in saved:
-            self._find_again(file)
+            self._find_again(file, folders, taken)
             last_changes[file.origin] = max(file.changed, last_changes.get(file.origin, 0))
+        self._forget_long_gone()
         self.scan(now, last_changes)
         self._remember_past()
 
@@ -69,17 +79,29 @@ class Watcher:
             file.close()
         self.files, self._past, self._began = [], [], _NEVER
 
-    def scan(self, now: float, last_changes: Mapping[str, int] | None = None) -> None:
-        """Look which files are there now; `now` is any clock's seconds.
+    def scan(
+        self,
+        now: float,
+        last_changes: Mapping[str, int] | None = None,
+        each: Callable[[Generation], None] | None = None,
+    ) -> bool:
+        """Look which files are there now, and tell whether some had to wait for their turn.
 
-        `last_changes` tells when the files of an earlier run were last written: what rotation
-        left since then is new, what is older was read before.
+        `now` is any clock's seconds. `last_changes` tells when the files of an earlier run were
+        last written: what rotation left since then is new, what is older was read before.
         """
         for _ in range(_TRIES):
             matches = self._matches()
-            if self._take(self._new_ones(matches, last_changes or {})):
+            new = self._new_ones(matches, last_changes or {})
+            room = self._openings.room() if new else 0
+            opened = self._take(new[:room])
+            if opened is not None:
                 break
+        for file in opened or ():
+            if each is not None:
+                each(file)
         self._retire(matches, now)
+        return len(new) > room > 0
 
     def truncated(self, file: Generation) -> None:
         """Begin a file anew that was cut; go on first in the copy that rotation took of it."""
@@ -87,10 +109,24 @@ class Watcher:
         copy = self._copy_of(file)
         at = self.files.index(file)
         self.files.insert(at + 1, file.anew())
-        if copy is None or not self._attach(file, copy.path):
+        self._openings.note(self.files[at + 1])
+        if copy is None or not self._openings.attach(file, copy.path):
             file.close()
             del self.files[at]
         self.files = [known for known in self.files if not known.is_copy or known.key != file.key]
+
+    def failed(self, file: Generation, error: OSError) -> None:
+        """Let a file rest until the next look that could not be read; say so once."""
+        self._openings.cannot(file.path, error)
+        file.failed = file.rests = True
+        if error.errno == errno.ESTALE:  # its server has forgotten it: it has to be opened again
+            file.close()
+
+    def is_well(self, file: Generation) -> None:
+        """Note that a file that failed can be read again."""
+        log.warning("%s can be read again", file.path)
+        self._openings.tell(False, file.path, "")
+        file.failed = False
 
     # What is new
 
@@ -100,19 +136,29 @@ class Watcher:
             for pattern in self._paths
             for name in glob.glob(pattern, recursive=True)
         }
-        found = [look for name in sorted(names) if (look := look_at(name)) is not None]
-        self._tell(not found, "nothing", "no file matches %s yet: waiting", ", ".join(self._paths))
-        return found
+        compressed = sorted(filter(is_compressed, names))
+        tell = self._openings.tell
+        tell(
+            bool(compressed),
+            "compressed",
+            "%s is compressed and passed over, as others like it: give paths that do not match it",
+            *compressed[:1],
+        )
+        looks = (look_at(name) for name in sorted(names.difference(compressed)))
+        found = [look for look in looks if look is not None]
+        tell(not found, "nothing", "no file matches %s yet: waiting", ", ".join(self._paths))
+        return one_name_each(found)
 
     def _new_ones(
         self, matches: list[Found], last_changes: Mapping[str, int]
     ) -> list[tuple[Found, str]]:
         known = self._by_key()
         unknown = [found for found in matches if not self._is_known(found, known)]
+        unknown = [found for found in unknown if self._openings.is_readable(found)]
         if not unknown and not last_changes:
             return []
         bases = {found.path for found in matches} | {file.origin for file in self.files}
-        new = [(found, _origin(found.path, bases)) for found in unknown]
+        new = self._without_continued([(found, _origin(found.path, bases)) for found in unknown])
         since = {file.origin: 0 for file in self.files} | dict(last_changes)
         current = {found.path for found, origin in new if found.path == origin}
         origins = {it: since.get(it, self._began) for it in current | set(last_changes)}
@@ -123,14 +169,31 @@ class Watcher:
         self, origins: Mapping[str, int], matches: list[Found]
     ) -> list[tuple[Found, str]]:
         """Return what came since the last look and was renamed before this one."""
-        known = self._by_key()
-        rotated = _rotated(origins, {found.path for found in matches})
-        there = [*matches, *(found for found, _ in rotated)]
-        self._forget_removed(origins, {found.key for found in there})
+        known, matched = self._by_key(), {found.path for found in matches}
+        others = [
+            (found, origin) for found, origin in rotated(origins) if found.path not in matched
+        ]
+        self._forget_removed(origins, matches, [found for found, _ in others])
+        return self._without_continued(
+            [
+                (found, origin)
+                for found, origin in others
+                if found.changed >= origins[origin] and not self._is_known(found, known)
+            ]
+        )
+
+    def _without_continued(self, new: list[tuple[Found, str]]) -> list[tuple[Found, str]]:
+        """Go on in those files that are known ones in another inode; return the others."""
+        before: dict[str, list[Generation]] = {}
+        for file in self.files if new else ():
+            before.setdefault(file.origin, []).append(file)
         return [
             (found, origin)
-            for found, origin in rotated
-            if found.changed >= origins[origin] and not self._is_known(found, known)
+            for found, origin in new
+            if not any(
+                is_continued(file, found) and self._openings.attach(file, found.path)
+                for file in before.get(origin, ())
+            )
         ]
 
     def _by_key(self) -> dict[Key, Generation]:
@@ -144,38 +207,43 @@ class Watcher:
         return True
 
     def _seen(self, file: Generation, found: Found) -> None:
-        file.path = found.path
-        has_grown = not file.is_open and found.changed != file.changed
-        if has_grown and not file.is_copy and file not in self._past:
-            self._attach(file)
+        has_moved, file.path = file.path != found.path, found.path
+        if file.is_open or file.is_copy or (file.is_finished and found.changed == file.changed):
+            return
+        has_changed = found.changed != file.changed or found.size != file.lines.end
+        room = self._openings.room() if has_moved or has_changed else 0
+        if room and file not in self._past:
+            self._openings.attach(file)
 
-    def _take(self, new: list[tuple[Found, str]]) -> bool:
-        """Open all of `new`, or none: False if they were moved about meanwhile."""
+    def _take(self, new: list[tuple[Found, str]]) -> list[Generation] | None:
+        """Open all of `new`, or none: None if they were moved about meanwhile."""
         opened: list[Generation] = []
         for found, origin in new:
             file = Generation(origin, found.path)
             file.is_copy = self._is_copy(found, origin)
-            if not self._attach(file):
+            if not self._openings.attach(file):
                 continue
             opened.append(file)
             if file.key != found.key:
                 _close(opened)
-                return False
-        for file in opened:
-            self._add(file)
-        return True
+                return None
+        self._add(opened)
+        return opened
 
-    def _add(self, file: Generation) -> None:
+    def _add(self, opened: list[Generation]) -> None:
         # A closed file whose inode has come back is gone.
-        self.files = [known for known in self.files if known.is_open or known.key != file.key]
-        self.files.append(file)
-        if file.is_copy:
-            file.close()
+        keys = {file.key for file in opened}
+        self.files = [known for known in self.files if known.is_open or known.key not in keys]
+        self.files += opened
+        _close(file for file in opened if file.is_copy)
 
     def _is_copy(self, found: Found, origin: str) -> bool:
         # Copytruncate leaves the file itself in place; after a renaming it would be elsewhere.
         return found.path != origin and any(
-            file.is_open and file.path == file.origin == origin and file.heads(found.path)
+            file.origin == origin
+            and file.is_open
+            and file.path == origin
+            and file.heads(found.path)
             for file in self.files
         )
 
@@ -183,11 +251,8 @@ class Watcher:
         known = self._by_key()
         candidates = [
             found
-            for found in folder_of(file.origin)
-            if found.key != file.key
-            and is_rotation_of(found.path, file.origin)
-            and file.begins_like(found.path)
-            and _may_be_copy(found, known)
+            for found, _ in rotated([file.origin])
+            if found.key != file.key and file.begins_like(found.path) and may_be_copy(found, known)
         ]
         return max(candidates, key=lambda found: found.changed, default=None)
 
@@ -195,49 +260,55 @@ class Watcher:
 
     def _remember_past(self) -> None:
         matched, known = {found.path for found in self._matches()}, self._by_key()
-        for found, origin in _rotated({file.origin for file in self.files}, matched):
-            if not self._is_known(found, known):
+        for found, origin in rotated({file.origin for file in self.files}):
+            if found.path not in matched and not self._is_known(found, known):
                 self._remember(Generation(origin, found.path))
 
     def _remember(self, file: Generation) -> None:
-        if self._attach(file):
+        if self._openings.attach(file):
             file.close()
+            file.is_finished = True
             self._past.append(file)
 
-    def _find_again(self, file: Generation) -> None:
-        found = self._look_for(file)
-        if found is None:
-            _tell_of_loss(file)
-        elif file.is_copy or (file.was_closed and found.changed == file.changed):
+    def _find_again(self, file: Generation, folders: FilesIn, taken: set[Key]) -> None:
+        found = sight(file, folders, taken)
+        if found is not None:
+            taken.add(found.key)
             file.path = found.path
-            self.files.append(file)
-        elif self._attach(file, found.path):
-            self.files.append(file)
+            is_over = file.is_copy or (file.is_finished and found.changed == file.changed)
+            if not is_over and self._openings.room():
+                self._openings.attach(file)
+        elif file.was_read or file.is_copy:
+            return
+        else:
+            tell_of_loss(file)
+            file.is_away = True
+        self.files.append(file)
 
-    def _look_for(self, file: Generation) -> Found | None:
-        found = look_at(file.path)
-        if found is not None and file.is_at(found):
-            return found
-        taken = {known.key for known in self.files}
-        folder = [found for found in folder_of(file.path) if found.key not in taken]
-        ways = (
-            (found for found in folder if file.is_at(found)),
-            (found for found in folder if _is_in_place(file, found)),
-            (found for found in folder if _is_moved(file, found)),
-        )
-        return next((found for way in ways for found in way), None)
+    def _forget_long_gone(self) -> None:
+        away = sorted((file.changed for file in self.files if file.is_away), reverse=True)
+        oldest = away[AWAY_KEPT - 1] if len(away) >= AWAY_KEPT else 0
+        self.files = [it for it in self.files if not it.is_away or it.changed >= oldest]
 
     # What is over
 
     def _retire(self, matches: list[Found], now: float) -> None:
         in_place = {(found.path, found.key) for found in matches}
         for file in [known for known in self.files if known.is_open]:
-            if (file.origin, file.key) in in_place or file.size > file.lines.end:
+            file.rests = False
+            if (file.origin, file.key) in in_place or self._has_more(file):
                 file.quiet_since = None
             elif file.quiet_since is None:
                 file.quiet_since = now
             elif now - file.quiet_since >= self._rotate_wait:
                 self._finish(file)
+
+    def _has_more(self, file: Generation) -> bool:
+        try:
+            return file.has_more
+        except OSError as error:
+            self.failed(file, error)
+            return True
 
     def _finish(self, file: Generation) -> None:
         if file.lines.rest:
@@ -246,84 +317,32 @@ class Watcher:
         if file.is_deleted:
             self.files.remove(file)
         file.close()
+        file.is_finished = True
 
-    def _forget_removed(self, origins: Iterable[str], keys: set[Key]) -> None:
+    def _forget_removed(
+        self, origins: Mapping[str, int], matches: list[Found], others: list[Found]
+    ) -> None:
+        """Forget closed files of `origins` that are gone, unless they may come back."""
+        names = {found.path for found in matches}
+        keys = {found.key for found in [*matches, *others]}
+
         def stays(file: Generation) -> bool:
-            return file.is_open or file.origin not in origins or file.key in keys
+            may_come = not (file.is_finished or file.is_copy or file.origin in names)
+            return file.is_open or file.origin not in origins or file.key in keys or may_come
 
         self.files = [file for file in self.files if stays(file)]
         self._past = [file for file in self._past if stays(file)]
 
-    def _attach(self, file: Generation, path: str | None = None) -> bool:
-        try:
-            file.attach(path or file.path)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            self._tell(True, file.path, "cannot read %s: %s", file.path, error.strerror)
-            return False
-        self._told.discard(file.path)
-        return True
-
-    def _tell(self, is_so: bool, about: str, message: str, *details: object) -> None:
-        if is_so and about not in self._told:
-            log.warning(message, *details)
-        (self._told.add if is_so else self._told.discard)(about)
-
 
 def _origin(path: str, bases: set[str]) -> str:
-    found = (base for base in bases if base != path and is_numbered(path, base))
+    found = (base for base in numbered_names(path) if base in bases)
     return min(found, key=len, default=path)
 
 
 def _age(new: tuple[Found, str]) -> tuple[bool, int, int]:
     """Sort older generations first: by time, and by number where a clock tick holds several."""
     found, origin = new
-    number = _NUMBER.search(found.path)
-    return found.path == origin, found.changed, -int(number[1]) if number else 0
-
-
-def _rotated(origins: Iterable[str], matched: set[str]) -> list[tuple[Found, str]]:
-    """Return the files that have the name of a former one of `origins`, each with that origin."""
-    folders = {os.path.dirname(origin): origin for origin in origins}
-    others = [
-        found
-        for origin in folders.values()
-        for found in folder_of(origin)
-        if found.path not in matched
-    ]
-    return [
-        (found, origin)
-        for found in others
-        for origin in origins
-        if is_rotation_of(found.path, origin)
-    ]
-
-
-def _is_in_place(file: Generation, found: Found) -> bool:
-    return found.path == file.origin and file.begins_like(found.path)
-
-
-def _is_moved(file: Generation, found: Found) -> bool:
-    return (
-        is_rotation_of(found.path, file.origin)
-        and found.changed >= file.changed
-        and file.begins_like(found.path)
-    )
-
-
-def _may_be_copy(found: Found, known: Mapping[Key, Generation]) -> bool:
-    file = known.get(found.key)
-    return file is None or file.is_copy or not file.is_at(found)
-
-
-def _tell_of_loss(file: Generation) -> None:
-    if not file.was_read and not file.is_copy:
-        log.warning(
-            "%s is gone since the last run: what was written to it after byte %d is missing",
-            file.path,
-            file.lines.offset,
-        )
+    return found.path == origin, found.changed, -number_of(found.path)
 
 
 def _close(files: Iterable[Generation]) -> None:

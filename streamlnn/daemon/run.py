@@ -24,6 +24,8 @@ from streamlnn.pipeline.streams import StreamMap, StreamSettings
 
 log = logging.getLogger("streamlnn.run")
 
+_KEPT = "; what was not taken from it is kept and comes at the next start"
+
 
 class AnyCodec:
     """Reads a message with columns as a line of CSV, and any other in the source's own format."""
@@ -126,7 +128,11 @@ def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
     stepping.warm()
     with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
-        pipeline.run()
+        try:
+            pipeline.run()
+        except BrokenPipeError:
+            log.warning("nobody reads standard output any more: ending%s", "" if dry_run else _KEPT)
+            raise
     if pipeline.undelivered:
         log.warning(
             "%d forecasts and events are not confirmed by their sink: they are kept, and go out "

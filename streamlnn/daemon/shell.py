@@ -56,7 +56,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         finally:
             # Here a reader who has gone is no news; when Python ends it would be a complaint.
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
 
 
 def _fail(problems: list[str], code: int) -> int:

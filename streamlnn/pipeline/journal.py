@@ -77,6 +77,7 @@ class Journal:
     ) -> None:
         self.volatile = folder is None
         self._read_only = read_only
+        self._positions: dict[str, list[str]] = {}
         with ExitStack() as held:
             if folder and not read_only:
                 held.enter_context(lock(folder))
@@ -113,6 +114,7 @@ class Journal:
             raise
 
     def _roll_back(self) -> None:
+        self._positions = {}
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
@@ -121,7 +123,7 @@ class Journal:
         """Turn what a damaged file does to those who read it into a `StoreError`."""
         try:
             yield
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"cannot read the journal: {trouble(error)}") from error
 
     # Records
@@ -213,16 +215,36 @@ class Journal:
 
     def position(self, source: str) -> str | None:
         """Return where a source stands; None for a new one."""
-        found = self._sound("positions", "WHERE source = ?", (source,))
-        return found[0][1] if found else None
+        first = self._sound("positions", "WHERE source = ?", (source,))
+        if not first:
+            return None
+        others = self._sound("more_position", "WHERE source = ? ORDER BY nth", (source,))
+        return "\n".join([first[0][1], *(line for _, _, line in others)])
 
     def save_position(self, source: str, position: str) -> None:
-        """Note where a source stands, in the transaction of its records."""
-        self._put("positions", (source, position))
+        """Note where a source stands, in the transaction of its records.
+
+        Of a position with many lines, such as those of a thousand files, only the ones that
+        changed are written: all of them with every batch would wear the disk out.
+        """
+        if source not in self._positions:
+            self.forget_position(source)
+        before, lines = self._positions.get(source, []), position.split("\n")
+        if lines[:1] != before[:1]:
+            self._put("positions", (source, lines[0]))
+        for nth, line in enumerate(lines[1:], 1):
+            if nth >= len(before) or line != before[nth]:
+                self._put("more_position", (source, nth, line))
+        if len(lines) < len(before):
+            query = "DELETE FROM more_position WHERE source = ? AND nth >= ?"
+            self._db.execute(query, (source, len(lines)))
+        self._positions[source] = lines
 
     def forget_position(self, source: str) -> None:
         """Let a source begin anew."""
+        self._positions.pop(source, None)
         self._db.execute("DELETE FROM positions WHERE source = ?", (source,))
+        self._db.execute("DELETE FROM more_position WHERE source = ?", (source,))
 
     def watermark(self, sink: str) -> int | None:
         """Return the log number up to which a sink has confirmed all; None for a new sink."""
@@ -257,7 +279,9 @@ class Journal:
             "SELECT lsn, state, crc FROM snapshots WHERE stream = ? AND lsn >= ? ORDER BY lsn DESC"
         )
         for lsn, state, crc in self._db.execute(query, (row.id, row.since_lsn)):
-            yield lsn, state if crc == seal(row.id, lsn, state[-_DIGEST_BYTES:]) else b""
+            # In a damaged page the bytes may have become a number.
+            is_whole = isinstance(state, bytes) and crc == seal(row.id, lsn, state[-_DIGEST_BYTES:])
+            yield lsn, state if is_whole else b""
 
     def drop_snapshots(self, row: StreamRow) -> None:
         """Forget all that a stream has learned."""

@@ -52,6 +52,7 @@ class Snapshots:
         self._retention = retention
         self._observer = observer
         self._clock = clock
+        self._began = clock(), time.monotonic()
         self._due: list[str] = []
         self._at = time.monotonic()
         self._records = 0
@@ -110,7 +111,11 @@ class Snapshots:
     def _keep_from(self) -> int | None:
         if self._journal.volatile or self._journal.size() > self._retention.max_bytes:
             return None
-        return self._clock() - round(self._retention.keep_secs * NANOSECONDS)
+        # A clock that jumps ahead must not make all records old: it may come back.
+        wall, began = self._began
+        passed = round((time.monotonic() - began) * NANOSECONDS)
+        now = min(self._clock(), wall + passed)
+        return now - round(self._retention.keep_secs * NANOSECONDS)
 
 
 def _fresh(lives: Mapping[str, LiveStream]) -> list[str]:

@@ -43,6 +43,7 @@ SEALED = {
     "streams": "id, name, owner, plan, epoch, since_lsn, last_lsn, clock, marks",
     "log": "lsn, stream, time, received, vals, prev",
     "positions": "source, position",
+    "more_position": "source, nth, line",
     "watermarks": "sink, lsn",
     "outbox": "sink, lsn, nth, kind, stream, payload, identity",
     "notices": "id, sink, kind, stream, payload, identity",
@@ -50,7 +51,7 @@ SEALED = {
 }
 """The columns that each table's checksum `crc` covers. A snapshot's covers its own digest."""
 
-_SMALL = ("meta", "streams", "positions", "watermarks", "stale")
+_SMALL = ("meta", "streams", "positions", "more_position", "watermarks", "stale")
 """Tables whose rows nothing else would miss: their pages are checked at each start."""
 
 _SCHEMA = """
@@ -71,6 +72,10 @@ CREATE TABLE IF NOT EXISTS snapshots (
 );
 CREATE TABLE IF NOT EXISTS positions (
     source TEXT PRIMARY KEY, position TEXT NOT NULL, crc INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS more_position (
+    source TEXT NOT NULL, nth INTEGER NOT NULL, line TEXT NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (source, nth)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS watermarks (
     sink TEXT PRIMARY KEY, lsn INTEGER NOT NULL, crc INTEGER NOT NULL
@@ -101,6 +106,9 @@ UPDATE log SET prev = before.prev FROM (
 ) AS before WHERE before.lsn = log.lsn;
 ALTER TABLE snapshots ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
 UPDATE snapshots SET crc = seal(stream, lsn, substr(state, -32));
+CREATE TABLE more_position (
+    source TEXT NOT NULL, nth INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY (source, nth)
+) WITHOUT ROWID;
 """
 
 
@@ -155,7 +163,7 @@ def open_file(folder: Path | None, *, durable: bool, read_only: bool) -> sqlite3
             else:
                 db = held.enter_context(closing(_connect(where, durable)))
             _check_format(db, where, read_only)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise StoreError(f"cannot open the journal {where}: {trouble(error)}") from error
         held.pop_all()
     return db
@@ -167,7 +175,8 @@ def trouble(error: Exception) -> str:
     Whoever moves a sound journal aside because the disk is full has lost what it knew.
     """
     way_out = _WAYS_OUT.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "look at the disk")
-    if isinstance(error, msgspec.DecodeError):
+    # The message of an error may quote bytes of the file, which then are no text.
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
         way_out = _BEGIN_ANEW
     return f"{error}; {way_out}"
 
