@@ -121,15 +121,18 @@ class MqttConnection:
         else:
             self._try_both()
 
-    def turn(self, timeout: float, messages: int = PACKETS_PER_TURN) -> None:
+    def turn(self, timeout: float, messages: int | None = None) -> None:
         """Wait up to `timeout` seconds for the socket, then read up to `messages` and write.
 
-        Returns as soon as something was read and the socket is drained. Answers are read whatever
-        `messages` is: a connection on which nobody takes any stays alive.
+        Without `messages` so many are read as a broker may send before we acknowledge any. Returns
+        as soon as something was read and the socket is drained. One message is always read: a
+        connection on which nobody takes any stays alive, for answers may stand behind it.
         """
         client, wire = self._live()
+        if messages is None:
+            messages = self.session.receive_maximum - len(self.inbox)
         if self._wait(wire, min(timeout, _WAIT_SECS)):
-            self._read(client, wire, messages)
+            self._read(client, wire, max(1, messages))
         self._outgoing.pump(wire, fresh=self._fresh)
         if client.want_write():
             client.loop_write()
