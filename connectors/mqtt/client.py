@@ -43,7 +43,8 @@ def random_id() -> str:
 def make_client(settings: BrokerSettings, session: Session, version: str) -> GuardedClient:
     """Return a client that is driven by hand and acknowledges nothing by itself.
 
-    Raises `OSError` for an unreadable file of the tls table, `NotConnected` for a password's.
+    Raises `OSError` or `ValueError` for a file of the tls table that is no use, and `NotConnected`
+    for a password's.
     """
     fresh = version == "5"
     client = GuardedClient(

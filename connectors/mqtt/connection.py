@@ -244,7 +244,7 @@ class MqttConnection:
     def _new_client(self, version: str) -> GuardedClient:
         try:
             client = make_client(self.settings, self.session, version)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise NotConnected(
                 f"{self._cannot()}: a file of the tls table is no use ({error}): "
                 "check ca, cert and key"
