@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 CODE   := pyproject.toml README.md $(shell find streamlnn connectors -name '*.py')
 
-.PHONY: help demo test lint broker clean
+.PHONY: help demo test soak lint broker clean
 
 help:
 	@echo "make demo   watch live forecasts: a broker, a feed, the daemon (ARGS='--for 30s')"
 	@echo "make test   run all tests against the installed package"
+	@echo "make soak   the daemon under 200 kills, and the tests that take long: half an hour or more"
 	@echo "make lint   ruff and mypy"
 	@echo "make clean  remove what the others made"
 
@@ -19,6 +20,11 @@ demo: $(VENV)/demo
 test: $(VENV)/dev broker
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs streamlnn connectors
+
+soak: $(VENV)/dev broker
+	$(BIN)/python -P -m streamlnn.pipeline.testing soak --minutes 10 --rate 2000 \
+	  --kills 200 --broker-restarts 10 $(ARGS)
+	$(BIN)/pytest -m soak
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

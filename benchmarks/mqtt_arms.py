@@ -108,15 +108,15 @@ class _WithoutModel(Pipeline):
 def _time_acks(source: MqttSource, waits: list[float]) -> None:
     connection = source.connection
     arrived: dict[int, float] = {}
-    arrive, ack = connection._arrive, connection.ack
+    add, ack = connection.inbox.add, connection.ack
 
-    def note(message: Any, packet: Any) -> None:
-        arrived[message.mid] = time.perf_counter()
-        arrive(message, packet)
+    def note(arrival: Any) -> None:
+        arrived[arrival.mid] = time.perf_counter()
+        add(arrival)
 
     def acked(mids: Any) -> None:
         ack(mids)
         now = time.perf_counter()
         waits.extend(now - arrived.pop(mid) for mid in mids)
 
-    connection._arrive, connection.ack = note, acked  # type: ignore[method-assign]
+    connection.inbox.add, connection.ack = note, acked  # type: ignore[method-assign]

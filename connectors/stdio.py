@@ -49,6 +49,7 @@ class StdinSource:
     """
 
     Settings: ClassVar[type[BaseModel]] = StdinSettings
+    restartable: ClassVar[bool] = False
 
     def __init__(self, settings: StdinSettings, context: Context, fd: int = 0) -> None:
         self.id = settings.id

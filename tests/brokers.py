@@ -91,6 +91,16 @@ class Broker:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Let it go on after `freeze` (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def reread(self) -> None:
+        """Let it look at its files of users again (SIGHUP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def restart(self) -> Self:
         """Stop it and start it again on the same port."""
         self.stop()

@@ -12,10 +12,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from connectors.mqtt.settings import BrokerSettings
+from connectors.mqtt.guarded import GuardedClient
+from connectors.mqtt.settings import Address, BrokerSettings
 from connectors.mqtt.wire import Wire
 
 _REACH_SECS = 3.0
+_KNOCK_SECS = 0.5
 _LONGEST_EXPIRY = 0xFFFF_FFFF
 
 
@@ -38,13 +40,14 @@ def random_id() -> str:
     return f"streamlnn-{secrets.token_hex(6)}"
 
 
-def make_client(settings: BrokerSettings, session: Session, version: str) -> paho.Client:
+def make_client(settings: BrokerSettings, session: Session, version: str) -> GuardedClient:
     """Return a client that is driven by hand and acknowledges nothing by itself.
 
-    Raises `OSError` for an unreadable file of the tls table, `NotConnected` for a password's.
+    Raises `OSError` or `ValueError` for a file of the tls table that is no use, and `NotConnected`
+    for a password's.
     """
     fresh = version == "5"
-    client = paho.Client(
+    client = GuardedClient(
         CallbackAPIVersion.VERSION2,
         session.client_id,
         clean_session=None if fresh else session.clean,
@@ -59,7 +62,7 @@ def make_client(settings: BrokerSettings, session: Session, version: str) -> pah
 
 
 def dial(
-    client: paho.Client, settings: BrokerSettings, session: Session, version: str
+    client: GuardedClient, settings: BrokerSettings, session: Session, version: str
 ) -> Wire | None:
     """Reach the broker, send CONNECT, and return the wire that the client is on from then on.
 
@@ -79,6 +82,21 @@ def dial(
     _send_at_once(sock)
     client._sock = wire = Wire(sock, settings.max_packet_size)
     return wire
+
+
+def is_listened_to(address: Address) -> bool:
+    """Return whether anybody accepts connections at `address`; takes 0.5 s at most."""
+    family = socket.AF_UNIX if address.transport == "unix" else socket.AF_INET
+    try:
+        if family == socket.AF_INET:
+            socket.create_connection((address.host, address.port), _KNOCK_SECS).close()
+        else:
+            with socket.socket(family) as knocking:
+                knocking.settimeout(_KNOCK_SECS)
+                knocking.connect(address.host)
+    except OSError:
+        return False
+    return True
 
 
 def properties(packet_type: int, **values: object) -> Properties:

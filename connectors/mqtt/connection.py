@@ -16,26 +16,26 @@ import logging
 import math
 import select
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Collection, Sequence
+from typing import NoReturn
 
-import paho.mqtt.client as paho
-from paho.mqtt.client import ConnectFlags, DisconnectFlags
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from connectors.mqtt import packets
-from connectors.mqtt.client import Session, dial, make_client
+from connectors.mqtt.client import Session, dial, is_listened_to, make_client
 from connectors.mqtt.explain import (
-    KEEPALIVE_TIMEOUT,
+    NOT_NOW,
     SESSION_TAKEN_OVER,
     UNSUPPORTED_VERSION,
+    why_lost,
     why_not_reached,
     why_refused,
 )
+from connectors.mqtt.guarded import GuardedClient
+from connectors.mqtt.heard import Heard
+from connectors.mqtt.incoming import Inbox
 from connectors.mqtt.outgoing import Outgoing, Publication
+from connectors.mqtt.restraint import Restraint
 from connectors.mqtt.rivals import Rivals
 from connectors.mqtt.settings import BrokerSettings
 from connectors.mqtt.wire import Packet, Wire
@@ -44,25 +44,11 @@ from streamlnn.pipeline.contract import NotConnected
 log = logging.getLogger("streamlnn.mqtt")
 
 PACKETS_PER_TURN = 1024
+_BYTES_PER_TURN = 16 << 20
 _OPEN_SECS = 5.0
 _GOODBYE_SECS = 2.0
 _WAIT_SECS = 1.0  # keepalive is looked after at least this often
-_FILTERS_A_PACKET = 8  # some hosted brokers take no more
-_WAITING_QOS0 = 65_536  # QoS 1 is bounded by the receive maximum, QoS 0 by nothing
-
-
-class Arrival(NamedTuple):
-    """A message as it came: `topic` is None when it was no text, `mid` 0 when it needs no ack.
-
-    `payload` is None when the message was larger than we take.
-    """
-
-    epoch: int
-    mid: int
-    topic: str | None
-    payload: bytes | None
-    retained: bool
-    received: int
+_TRIES_OF_5 = 3  # without an answer, where version 5 was spoken before
 
 
 class _VersionRefused(NotConnected):
@@ -90,34 +76,36 @@ class MqttConnection:
         self.session = session
         self.epoch = 0
         self.connects = 0
-        self.overflows = 0
-        self.session_present = False
         self.version = ""
-        self.inbox: deque[Arrival] = deque()
+        self.inbox = Inbox()
         self.own_prefixes: set[str] = set()
         self.will: Publication | None = None
         self._clock = clock
-        self._client: paho.Client | None = None
+        self._client: GuardedClient | None = None
         self._wire: Wire | None = None
+        self._complaint = ""
+        self._unacknowledged = 0
         self._outgoing = Outgoing()
-        self._subacks: dict[int, list[ReasonCode]] = {}
-        self._connack: ReasonCode | None = None
-        self._goodbye: ReasonCode | None = None
-        self._silent = False
+        self._heard = self._new_ear()
         self._farewelled = 0
         self._only_old = False
         self._warned_old = False
+        self._tries_of_5 = 1
         self._rivals = Rivals()
+        self._restraint = Restraint()
+        self._asked: dict[int, Sequence[str]] = {}
         self._why = f"{who} is not connected"
 
     @property
     def up(self) -> bool:
         """True between a successful `open` and the loss of the connection."""
-        return self._client is not None and self._accepted and self._client.socket() is not None
+        client = self._client
+        return client is not None and self._heard.accepted and client.socket() is not None
 
     @property
-    def _fresh(self) -> bool:
-        return self.version == "5"
+    def session_present(self) -> bool:
+        """True when the broker said at the last connect that it has kept our session."""
+        return self._heard.session_present
 
     def check(self) -> None:
         """Raise `NotConnected`, saying why, unless the connection stands as far as we know."""
@@ -134,14 +122,18 @@ class MqttConnection:
         else:
             self._try_both()
 
-    def turn(self, timeout: float, most: int = PACKETS_PER_TURN) -> None:
-        """Wait up to `timeout` seconds for the socket, then read up to `most` packets and write.
+    def turn(self, timeout: float, messages: int | None = None) -> None:
+        """Wait up to `timeout` seconds for the socket, then read up to `messages` and write.
 
-        Returns as soon as something was read and the socket is drained.
+        Without `messages` so many are read as a broker may send before we acknowledge any. Returns
+        as soon as something was read and the socket is drained. One message is always read: a
+        connection on which nobody takes any stays alive, for answers may stand behind it.
         """
         client, wire = self._live()
+        if messages is None:
+            messages = self.session.receive_maximum - len(self.inbox)
         if self._wait(wire, min(timeout, _WAIT_SECS)):
-            self._read(client, wire, most)
+            self._read(client, wire, max(1, messages))
         self._outgoing.pump(wire, fresh=self._fresh)
         if client.want_write():
             client.loop_write()
@@ -149,25 +141,49 @@ class MqttConnection:
         wire.flush()
         self._check(client)
 
-    def subscribe(self, filters: Sequence[str], qos: int, retain_handling: int) -> None:
-        """Subscribe, never to what this connection publishes, and wait for the broker's word."""
-        client, _ = self._live()
-        asked = {self._ask(client, some, qos, retain_handling): some for some in _few(filters)}
-        self._await(lambda: asked.keys() <= self._subacks.keys(), _OPEN_SECS)
-        for mid, some in asked.items():
-            self._judge_grants(dict(zip(some, self._subacks.pop(mid), strict=False)), qos)
+    def request(
+        self,
+        groups: Sequence[Sequence[str]],
+        send: Callable[[GuardedClient, Sequence[str]], int | None],
+    ) -> dict[str, ReasonCode] | None:
+        """Send something of each group of filters, and return the broker's answer to each filter.
 
-    def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Ask the broker to forget subscriptions of an earlier life."""
+        `send` returns the packet id. A filter of which the broker says nothing has no answer. None
+        when so much stands before the answers that it has to be taken first: ask `answers` then.
+        """
         client, wire = self._live()
-        for some in _few(filters):
-            client.unsubscribe(list(some))
+        asked = {send(client, some) or 0: some for some in groups}
         wire.flush()
         self._check(client)
+        self._asked = asked
+        self._heard.expect(asked)
+        self._await(lambda: self._heard.answered or self._is_flooded, _OPEN_SECS)
+        return self.answers()
 
-    def ack(self, mids: Iterable[int]) -> None:
+    def answers(self) -> dict[str, ReasonCode] | None:
+        """Return the broker's answers to the last request; None while one of them is missing."""
+        if not self._heard.answered:
+            return None
+        return {
+            one: reason
+            for mid, some in self._asked.items()
+            for one, reason in zip(some, self._heard.answers[mid], strict=False)
+        }
+
+    @property
+    def _is_flooded(self) -> bool:
+        return len(self.inbox) >= self.session.receive_maximum
+
+    def give_up(self, why: str) -> NoReturn:
+        """Break off: the broker is there, and of no use as it is."""
+        self._why = f"{self.who} at {self.settings.url}: {why}"
+        self._drop()
+        raise NotConnected(self._why)
+
+    def ack(self, mids: Collection[int]) -> None:
         """Acknowledge the QoS 1 messages that came on *this* connection under `mids`, in order."""
         if self._wire is not None:
+            self._unacknowledged -= len(mids)
             self._wire.send(b"".join(map(packets.puback, mids)))
             self._wire.flush()
 
@@ -201,59 +217,60 @@ class MqttConnection:
 
     # --- connecting ---------------------------------------------------------------------------
 
-    @property
-    def _accepted(self) -> bool:
-        return self._connack is not None and not self._connack.is_failure
-
     def _try_both(self) -> None:
         try:
             self._open("5", _OPEN_SECS * 0.4)
         except _VersionRefused as refusal:
+            self._tries_of_5 -= 1
+            if self._tries_of_5 > 0 and not refusal.said:
+                raise  # it spoke version 5 before, so it is slow or on its way up
             self._open("3.1.1", _OPEN_SECS * 0.6)
             self._only_old = refusal.said
             self._warn_old()
+        else:
+            self._tries_of_5 = _TRIES_OF_5
 
     def _open(self, version: str, secs: float) -> None:
         self._drop()
         self.version = version
         self.epoch += 1  # before the first packet: messages follow the broker's answer at once
-        self._connack = self._goodbye = None
-        self._silent = False
+        self._heard = self._new_ear()
+        self._complaint, self._unacknowledged = "", 0
         try:
             self._client = client = self._new_client(version)
             self._dial(client)
-            self._await(lambda: self._accepted, secs)
+            self._await(lambda: self._heard.accepted, secs)
         except NotConnected as error:
             self._why = str(error)
             self._drop()
+            if self._heard.connack is None:
+                self._rivals.absent()
             raise
         self.connects += 1
+        self._restraint.welcome()
         if not self.session.clean and not self.session_present:
             self._rivals.absent()
 
-    def _new_client(self, version: str) -> paho.Client:
+    def _new_ear(self) -> Heard:
+        return Heard(self.epoch, self.inbox, self._outgoing, self._clock)
+
+    def _new_client(self, version: str) -> GuardedClient:
         try:
             client = make_client(self.settings, self.session, version)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise NotConnected(
                 f"{self._cannot()}: a file of the tls table is no use ({error}): "
                 "check ca, cert and key"
             ) from None
         if self.will is not None:
             client.will_set(self.will.topic, self.will.payload, 1, retain=True)
-        self._listen(client)
+        self._heard.listen(client)
         return client
 
-    def _listen(self, client: paho.Client) -> None:
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-
-    def _dial(self, client: paho.Client) -> None:
+    def _dial(self, client: GuardedClient) -> None:
         try:
             self._wire = dial(client, self.settings, self.session, self.version)
-        except (OSError, ValueError) as error:
-            self._rivals.absent()
+        except (OSError, ValueError, IndexError) as error:  # the last: a websocket's odd greeting
             raise NotConnected(
                 f"{self._cannot()}: {why_not_reached(error, self.address)}"
             ) from error
@@ -268,11 +285,15 @@ class MqttConnection:
                     f"check that a broker of MQTT {self.version} listens there"
                 )
                 self._drop()
-                raise NotConnected(self._why) if self._accepted else _VersionRefused(self._why)
+                raise self._unanswered()
             self.turn(0.1)
 
+    def _unanswered(self) -> NotConnected:
+        kind = NotConnected if self._heard.accepted else _VersionRefused
+        return kind(self._why)
+
     def _leave_the_field(self) -> None:
-        if rest := self._rivals.rest_secs:
+        if rest := max(self._rivals.rest_secs, self._restraint.rest_secs):
             raise NotConnected(f"{self._why}; the next try is in {math.ceil(rest)} s")
 
     def _warn_old(self) -> None:
@@ -287,13 +308,17 @@ class MqttConnection:
 
     # --- moving bytes -------------------------------------------------------------------------
 
-    def _live(self) -> tuple[paho.Client, Wire]:
+    @property
+    def _fresh(self) -> bool:
+        return self.version == "5"
+
+    def _live(self) -> tuple[GuardedClient, Wire]:
         if self._client is None or self._wire is None:
             raise NotConnected(self._why)
         self._check(self._client)
         return self._client, self._wire
 
-    def _check(self, client: paho.Client) -> None:
+    def _check(self, client: GuardedClient) -> None:
         if client.socket() is None:
             self._lose()
 
@@ -306,21 +331,30 @@ class MqttConnection:
         poller.register(wire, select.POLLIN | (select.POLLOUT if wire.wants_write else 0))
         return any(event & ~select.POLLOUT for _, event in poller.poll(max(timeout, 0.0) * 1000))
 
-    def _read(self, client: paho.Client, wire: Wire, most: int) -> None:
+    def _read(self, client: GuardedClient, wire: Wire, messages: int) -> None:
+        inbox = self.inbox
+        most, size = len(inbox) + messages, inbox.bytes + _BYTES_PER_TURN
         try:
-            for _ in range(most):
+            for _ in range(PACKETS_PER_TURN):
                 packet = wire.next()
                 if packet is None:
                     break
                 self._take(client, wire, packet)
+                if len(inbox) >= most or inbox.bytes >= size:
+                    break
         except packets.Malformed as error:
-            self._give_up(error)
+            self._complaint = str(error)
+            self._lose()
         if wire.closing:
             client.loop_read()
+        self._check(client)
 
-    def _take(self, client: paho.Client, wire: Wire, packet: Packet) -> None:
+    def _take(self, client: GuardedClient, wire: Wire, packet: Packet) -> None:
+        client.hear()
+        if (packet.kind == packets.CONNACK) == (self._heard.connack is not None):
+            raise packets.Malformed("it began to talk before it let us in, or let us in twice")
         if packet.kind == packets.PUBLISH:
-            self._arrive(packets.read_publish(packet.head, packet.body, fresh=self._fresh), packet)
+            self._arrive(packet)
         elif packet.kind == packets.PUBACK:
             self._outgoing.answered(*packets.read_puback(packet.body))
         else:
@@ -328,73 +362,45 @@ class MqttConnection:
             client.loop_read()
             self._check(client)
 
-    def _arrive(self, message: packets.Published, packet: Packet) -> None:
-        if not message.mid and len(self.inbox) >= _WAITING_QOS0:
-            self.overflows += 1
-            return
-        try:
-            topic: str | None = message.topic.decode()
-        except UnicodeDecodeError:
-            topic = None
-        payload = message.payload if packet.whole else None
-        self.inbox.append(
-            Arrival(self.epoch, message.mid, topic, payload, message.retained, self._clock())
-        )
-
-    def _ask(self, client: paho.Client, some: Sequence[str], qos: int, retain_handling: int) -> int:
-        if self._fresh:
-            options = SubscribeOptions(qos, noLocal=True, retainHandling=retain_handling)
-            _, mid = client.subscribe([(one, options) for one in some])
-        else:
-            _, mid = client.subscribe([(one, qos) for one in some])
-        self._check(client)
-        return mid or 0
-
-    def _judge_grants(self, grants: Mapping[str, ReasonCode], qos: int) -> None:
-        refused = {one: reason for one, reason in grants.items() if reason.is_failure}
-        for one, reason in refused.items():
-            self._why = (
-                f"{self.who} at {self.settings.url}: the broker refuses the subscription {one!r} "
-                f"({reason}): let this user read it, or correct topics"
-            )
-            self._drop()
-            raise NotConnected(self._why)
-        if any(reason.value < qos for reason in grants.values()):
-            log.warning("%s: the broker grants only QoS 0: messages may be lost", self.who)
+    def _arrive(self, packet: Packet) -> None:
+        message = packets.read_publish(packet.head, packet.body, fresh=self._fresh)
+        self._unacknowledged += bool(message.mid)
+        if self._unacknowledged > packets.IDS:
+            raise packets.Malformed("it sent more messages at once than there are packet ids")
+        self._heard.arrive(message, whole=packet.whole)
 
     # --- losing the connection ----------------------------------------------------------------
 
     def _lose(self) -> NoReturn:
+        complaint = self._complaint
         self._drop()
-        if not self._accepted:
+        if not self._heard.accepted:
             raise self._refused()
-        self._why = f"{self.who} lost {self.settings.url}: {self._why_lost()}"
-        raise NotConnected(self._why)
-
-    def _give_up(self, error: packets.Malformed) -> NoReturn:
-        self._drop()
-        self._why = f"{self.who} hung up on {self.settings.url}, which broke the standard: {error}"
+        self._why = f"{self.who} lost {self.settings.url}: {self._why_lost(complaint)}"
         raise NotConnected(self._why)
 
     def _refused(self) -> NotConnected:
-        if self._connack is not None and self._connack.value != UNSUPPORTED_VERSION:
-            return NotConnected(f"{self._cannot()}: {why_refused(self._connack)}")
-        if self._connack is not None:
-            return _VersionRefused(f"{self._cannot()}: {why_refused(self._connack)}", said=True)
-        return _VersionRefused(
-            f"{self._cannot()}: it hung up before answering: check that an MQTT broker listens "
-            "there, and whether it asks for tls or a client certificate"
-        )
+        answer = self._heard.connack
+        if answer is None:
+            return _VersionRefused(
+                f"{self._cannot()}: it hung up before answering: check that an MQTT broker "
+                "listens there, and whether it asks for tls or a client certificate"
+            )
+        words = f"{self._cannot()}: {why_refused(answer)}"
+        if answer.value == UNSUPPORTED_VERSION:
+            return _VersionRefused(words, said=True)
+        if answer.value not in NOT_NOW:
+            self._restraint.refused()
+        return NotConnected(words)
 
-    def _why_lost(self) -> str:
-        if self._goodbye is not None and self._goodbye.value == SESSION_TAKEN_OVER:
+    def _why_lost(self, complaint: str) -> str:
+        heard = self._heard
+        if heard.goodbye is not None and heard.goodbye.value == SESSION_TAKEN_OVER:
             self._rivals.met()
             return self._rival("another client has connected with the same id")
-        if self._goodbye is not None:
-            return f"it hung up ({self._goodbye})"
-        if self._silent:
-            return "there was no answer to our pings: the broker or the network stands still"
-        if self._rivals.kicked():
+        if heard.goodbye is not None or heard.silent or heard.garbled or complaint:
+            return why_lost(heard.goodbye, complaint, silent=heard.silent, version=self.version)
+        if self._rivals.kicked(lambda: is_listened_to(self.address)):
             return self._rival("it keeps hanging up; most likely another client has our id")
         return "the connection broke"
 
@@ -406,51 +412,8 @@ class MqttConnection:
 
     def _drop(self) -> None:
         client, self._client, self._wire = self._client, None, None
-        self._subacks.clear()
         if client is not None and (sock := client.socket()) is not None:
             sock.close()
 
     def _cannot(self) -> str:
         return f"{self.who} cannot connect to {self.settings.url}"
-
-    # --- paho's callbacks: nothing here may raise ----------------------------------------------
-
-    def _on_connect(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        flags: ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        self._connack = reason
-        self.session_present = flags.session_present
-        self._outgoing.begin(properties)
-
-    def _on_disconnect(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._goodbye = reason if flags.is_disconnect_packet_from_server else None
-        self._silent = reason.value == KEEPALIVE_TIMEOUT
-
-    def _on_subscribe(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        mid: int,
-        reasons: list[ReasonCode],
-        _properties: Any,
-    ) -> None:
-        self._subacks[mid] = reasons
-
-
-def _few(filters: Sequence[str]) -> list[tuple[str, ...]]:
-    return [
-        tuple(filters[start : start + _FILTERS_A_PACKET])
-        for start in range(0, len(filters), _FILTERS_A_PACKET)
-    ]

@@ -9,9 +9,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from connectors.mqtt.settings import Address
 
-KEEPALIVE_TIMEOUT = 0x8D
 SESSION_TAKEN_OVER = 0x8E
 UNSUPPORTED_VERSION = 0x84
+NOT_NOW = frozenset([0x88, 0x89])
+"""Refusals that pass by themselves and soon: it is starting, or busy."""
 
 _REFUSALS = {
     UNSUPPORTED_VERSION: 'write version = "auto" or the version it speaks',
@@ -24,6 +25,8 @@ _REFUSALS = {
     0x8C: "the broker wants another way to log in than a password",
     0x95: "lower max_packet_size",
     0x97: "the broker's limit of clients is reached: ask its owner",
+    0x9A: "it keeps no retained messages, and our last will is one: use another broker",
+    0x9B: "it takes no messages of QoS 1, and our last will is one: use another broker",
     0x9C: "write the other server's url",
     0x9D: "write the other server's url",
     0x9F: "the broker limits how often clients connect: it is tried again",
@@ -51,3 +54,14 @@ def why_not_reached(error: Exception, address: Address) -> str:
 def why_refused(reason: ReasonCode) -> str:
     """Say what the broker's answer to CONNECT means, and what to do."""
     return f"it answered {str(reason)!r}: {_REFUSALS.get(reason.value, 'see its log')}"
+
+
+def why_lost(goodbye: ReasonCode | None, complaint: str, *, silent: bool, version: str) -> str:
+    """Say why a connection ended: what the broker said, that it is silent, or what it did wrong."""
+    if goodbye is not None:
+        way_out = _REFUSALS.get(goodbye.value)
+        return f"it hung up ({goodbye})" + (f": {way_out}" if way_out else "")
+    if silent:
+        return "there was no answer to our pings: the broker or the network stands still"
+    what = complaint or "it sent something malformed"
+    return f"{what}, which MQTT {version} does not allow: see its log"

@@ -22,13 +22,17 @@ _MIDS = range(0x8000, 0x10000)
 
 @dataclass(slots=True, eq=False)
 class Publication:
-    """A message to send; `done` once the broker has answered, `refusal` if it said no."""
+    """A message to send: `sent` to the broker, `done` once it has answered.
+
+    `refusal` is why it said no.
+    """
 
     topic: str
     payload: bytes
     qos: int = 1
     retain: bool = False
     identity: Mapping[str, str] = field(default_factory=dict)
+    sent: bool = False
     done: bool = False
     refusal: str = ""
 
@@ -62,15 +66,16 @@ class Outgoing:
         self._queue.append(publication)
 
     def pump(self, wire: Wire, *, fresh: bool) -> None:
-        """Send what the window has room for; in MQTT 5 (`fresh`) with its identity."""
-        while self._queue and len(self._flying) < self._window:
+        """Send what window and wire have room for; in MQTT 5 (`fresh`) with its identity."""
+        while self._queue and len(self._flying) < self._window and not wire.is_full:
             self._send(wire, self._queue.popleft(), fresh)
 
     def answered(self, mid: int, reason: int) -> None:
         """Note the broker's answer to the publication under packet id `mid`."""
         publication = self._flying.pop(mid, None)
         if publication is not None:
-            publication.refusal = _words(reason) if reason >= _REFUSED else ""
+            if reason >= _REFUSED:
+                publication.refusal = str(ReasonCode(PacketTypes.PUBACK, identifier=reason))
             publication.done = True
 
     def _send(self, wire: Wire, publication: Publication, fresh: bool) -> None:
@@ -87,14 +92,8 @@ class Outgoing:
             publication.refusal, publication.done = "larger than the broker accepts", True
             return
         wire.send(packet)
+        publication.sent = True
         if publication.qos == 0:
             publication.done = True
         else:
             self._flying[mid] = publication
-
-
-def _words(reason: int) -> str:
-    try:
-        return str(ReasonCode(PacketTypes.PUBACK, identifier=reason))
-    except KeyError:
-        return f"reason {reason}"

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-PUBLISH, PUBACK = 3, 4
+CONNACK, PUBLISH, PUBACK = 2, 3, 4
+IDS = 65_535
+"""So many messages of QoS 1 can wait for their acknowledgement."""
 LARGEST = 268_435_455
 """Bytes behind the header of a packet, at most."""
 
+_ANSWERS = frozenset((0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99))
 _USER_PROPERTY = b"\x26"
 
 
@@ -44,7 +47,7 @@ def length(data: bytes | bytearray, at: int) -> tuple[int, int] | None:
         if data[end] < 0x80:
             return value, end + 1
     if len(data) - at >= 4:
-        raise Malformed("a length of more than four bytes")
+        raise Malformed("it sent a length of more than four bytes")
     return None
 
 
@@ -70,11 +73,13 @@ def read_publish(head: int, body: bytes, *, fresh: bool) -> Published:
     qos = head >> 1 & 3
     topic_end = 2 + int.from_bytes(body[:2], "big")
     start = topic_end + (2 if qos else 0)
-    if qos > 1 or start > len(body) or len(body) < 2:
-        raise Malformed("no PUBLISH that was asked for")
+    if qos > 1:
+        raise Malformed(f"it sent a message of QoS {qos}, which was not asked for")
+    if start > len(body) or len(body) < 2:
+        raise Malformed("it sent a message that is shorter than it says")
     mid = int.from_bytes(body[topic_end:start], "big")
     if qos and not mid:
-        raise Malformed("a PUBLISH without a packet id")
+        raise Malformed("it sent a message of QoS 1 without a packet id")
     if fresh:
         start = _behind_properties(body, start)
     return Published(body[2:topic_end], mid, body[start:], bool(head & 1))
@@ -88,9 +93,10 @@ def read_puback(body: bytes) -> tuple[int, int]:
     >>> read_puback(bytes([0, 7])), read_puback(bytes([0, 7, 0x87]))
     ((7, 0), (7, 135))
     """
-    if len(body) < 2:
-        raise Malformed("a PUBACK without a packet id")
-    return int.from_bytes(body[:2], "big"), body[2] if len(body) > 2 else 0
+    reason = body[2] if len(body) > 2 else 0
+    if len(body) < 2 or reason not in _ANSWERS:
+        raise Malformed("it sent a malformed answer to a publication")
+    return int.from_bytes(body[:2], "big"), reason
 
 
 def puback(mid: int) -> bytes:
@@ -120,7 +126,7 @@ def user_properties(pairs: Mapping[str, str]) -> bytes:
 def _behind_properties(body: bytes, start: int) -> int:
     found = length(body, start)
     if found is None or sum(found) > len(body):
-        raise Malformed("properties longer than their packet")
+        raise Malformed("it sent a message whose properties are longer than itself")
     return sum(found)
 
 

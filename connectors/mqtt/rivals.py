@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 _REST_SECS = 60.0
 _REST_ON_SUSPICION_SECS = 20.0
@@ -31,10 +32,17 @@ class Rivals:
         """Note that the broker named a rival."""
         self._rest(_REST_SECS)
 
-    def kicked(self) -> bool:
-        """Note that the broker hung up without a word; True when it does so again and again."""
+    def kicked(self, is_there: Callable[[], bool]) -> bool:
+        """Note that the broker hung up without a word; True when it does so again and again.
+
+        `is_there` says whether anybody listens at the broker's address: one that has just ended
+        threw everybody out.
+        """
         self._kicks.append(time.monotonic())
         often = len(self._kicks) > _KICKS_A_MINUTE and self._kicks[-1] - self._kicks[0] < 60.0
+        if often and not is_there():
+            self.absent()
+            return False
         if often:
             self._rest(_REST_ON_SUSPICION_SECS)
         return often

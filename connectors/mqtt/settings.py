@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from dataclasses import dataclass
-from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -13,9 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from connectors.mqtt.topics import check_filter, is_topic
-from streamlnn.pipeline.contract import Duration, NotConnected, Settings
-
-log = logging.getLogger("streamlnn.mqtt")
+from streamlnn.pipeline.contract import Duration, NotConnected, Settings, check_private, read_secret
 
 Transport = Literal["tcp", "websockets", "unix"]
 
@@ -57,6 +54,16 @@ class Address:
             raise ValueError(f"the url names no host: write {parts.scheme}://HOST:PORT")
         path = parts.path if transport == "websockets" else ""
         return cls(transport, secure, parts.hostname, parts.port or port, path)
+
+    @property
+    def is_private(self) -> bool:
+        """True where nobody on the way can read along: encrypted, or on this machine."""
+        if self.secure or self.transport == "unix" or self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 def _socket_path(url: str) -> str:
@@ -100,10 +107,16 @@ class Tls(Settings):
         return self
 
     def context(self) -> ssl.SSLContext:
-        """Return what to check the broker with. Raises `OSError` for an unreadable file."""
+        """Return what to check the broker with; names are checked, and nothing switches that off.
+
+        The files are read anew at each call. Raises `OSError` for one that cannot be read and
+        `ValueError` for a key that others can read.
+        """
         context = ssl.create_default_context(cafile=self.ca or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.sslsocket_class = _TidySocket
         if self.cert:
+            check_private(Path(self.key), Path(self.key).stat())
             context.load_cert_chain(self.cert, self.key)
         return context
 
@@ -126,7 +139,10 @@ class BrokerSettings(Settings):
     )
     client_id: str = Field(default="", description="empty: made of the instance and the id")
     max_packet_size: int = Field(
-        default=1_048_576, ge=1024, le=268_435_455, description="bytes; MQTT 5 only"
+        default=1_048_576,
+        ge=1024,
+        le=268_435_455,
+        description="bytes; what is larger is dropped and counted",
     )
 
     @property
@@ -154,31 +170,31 @@ class BrokerSettings(Settings):
     def secret(self) -> str | None:
         """Return the password, read now when it lies in a file.
 
-        Raises `NotConnected` when the file cannot be read: it may be mounted later.
+        Raises `NotConnected` when the file cannot be read, or others can read it too: it may be
+        mounted, or closed to them, later.
         """
         if not self.password_file:
             return self.password.get_secret_value() if self.password else None
-        path = Path(self.password_file)
+        path = self.password_file
         try:
-            mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise NotConnected(
-                f"password_file {path} cannot be read ({_reason(error)}): "
-                "let this user read it, or correct the path"
-            ) from None
-        if mode & 0o007:
-            _warn_of_open_file(path)
-        return text.removesuffix("\n").removesuffix("\r")
+            return read_secret(path)
+        except OSError as error:
+            reason = (
+                f"{path} cannot be read ({error.strerror}): let this user read it, or correct "
+                "the path"
+            )
+        except ValueError as error:
+            reason = str(error)
+        raise NotConnected(f"password_file {reason}")
 
-
-@cache
-def _warn_of_open_file(path: Path) -> None:
-    """Warn once in the life of the process, not at every connect."""
-    log.warning("password_file %s can be read by every user: chmod o= %s", path, path)
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "unreadable" if isinstance(error, OSError) else "not UTF-8 text"
+    def doubts(self) -> list[str]:
+        """Return that a password would go over the network for all to read, where it would."""
+        if not self.username or not self.url or self.address.is_private:
+            return []
+        return [
+            f"the password for {self.url} goes over the network in plain text: "
+            "write mqtts or wss, and let the broker listen there"
+        ]
 
 
 class MqttSourceSettings(BrokerSettings):

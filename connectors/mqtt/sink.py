@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -45,7 +46,8 @@ class MqttSink:
         self.connection = self._shared(context) if settings.via else self._own(context)
         self._announce(context)
         self._outbox: deque[tuple[Publication, bool]] = deque()
-        self._latest: dict[str, Output] = {}
+        self._newest: dict[str, Publication] = {}
+        self._unsent: list[Publication] = []
         self._epoch = 0
         self._delivered = 0
         self._published = 0
@@ -57,20 +59,24 @@ class MqttSink:
             self.connection.open()
         self._epoch = 0
         self._outbox.clear()
+        self._unsent.clear()
         self._delivered = 0
 
     def write(self, outputs: Sequence[Output]) -> None:
         """Publish `outputs` in order. Raises `NotConnected` when a connection of its own is lost.
 
-        What the broker has not confirmed stays in memory: the caller bounds it by `flush`.
+        What the broker has not confirmed stays in memory: the caller bounds it by `flush`. Of what
+        is not durable only the newest waits.
         """
         if not self.settings.via:
             self.connection.check()
         self._catch_up()
         for output in outputs:
-            if output.kind not in _OF_A_STREAM:
-                self._latest[output.kind] = output
-        self._publish(outputs)
+            if output.lsn is None:
+                self._tell(self._publication(output))
+            else:
+                self._queue(self._publication(output), durable=True)
+        self._send()
 
     def flush(self, timeout: float) -> int:
         """Drive the connection until all is confirmed, for up to `timeout` seconds.
@@ -162,15 +168,41 @@ class MqttSink:
         if self._epoch == self.connection.epoch or not self.connection.up:
             return
         self._epoch = self.connection.epoch
-        self.connection.publish(*(one for one, _ in self._outbox if not one.done))
-        self._publish(self._latest.values())
+        self._outbox = deque(entry for entry in self._outbox if entry[1])
+        self._unsent = [publication for publication, _ in self._outbox]
+        for publication in list(self._newest.values()):
+            self._renew(replace(publication, sent=False, done=False))
+        self._send()
 
-    def _publish(self, outputs: Iterable[Output]) -> None:
-        made = [(self._publication(output), output.lsn is not None) for output in outputs]
-        self._outbox += made
-        self._published += len(made)
-        if self.connection.up:
-            self.connection.publish(*(one for one, _ in made if not one.done))
+    def _tell(self, made: Publication) -> None:
+        """Publish how things are now; what still waits to say how they were is overwritten."""
+        waiting = self._newest.get(made.topic)
+        if waiting is not None and not waiting.sent:
+            waiting.payload = made.payload
+        elif made.done:
+            self._queue(made, durable=False)
+        else:
+            self._renew(made)
+
+    def _renew(self, made: Publication) -> None:
+        self._newest[made.topic] = made
+        self._queue(made, durable=False)
+
+    def _queue(self, publication: Publication, *, durable: bool) -> None:
+        self._outbox.append((publication, durable))
+        self._published += 1
+        self._unsent.append(publication)
+
+    def _send(self) -> None:
+        """Publish what was queued; without a connection it waits in the outbox for the next."""
+        unsent, self._unsent = self._unsent, []
+        if not self.connection.up:
+            return
+        try:
+            self.connection.publish(*(one for one in unsent if not one.done))
+        except NotConnected:
+            if not self.settings.via:
+                raise
 
     def _publication(self, output: Output) -> Publication:
         of_a_stream = output.kind in _OF_A_STREAM
@@ -196,13 +228,20 @@ class MqttSink:
         while self._outbox and self._outbox[0][0].done:
             publication, durable = self._outbox.popleft()
             self._delivered += durable
+            self._forget(publication)
             if publication.refusal:
                 self._note_refusal(publication)
+
+    def _forget(self, publication: Publication) -> None:
+        """Keep for the next connection what is said once, but not the state of every stream."""
+        topic = publication.topic
+        if topic.startswith(f"{self.prefix}stream/") and self._newest.get(topic) is publication:
+            del self._newest[topic]
 
     def _note_refusal(self, publication: Publication) -> None:
         if publication.refusal not in self._refused:
             log.error(
-                "mqtt sink %r cannot publish %r: %s; it is dropped, and so are others like it "
+                "mqtt sink %r cannot publish %.200r: %s; it is dropped, and so are others like it "
                 "(told once): let this user write to %s#, and look at the broker's limits",
                 self.id,
                 publication.topic,

@@ -12,9 +12,11 @@ import msgspec
 from pydantic import BaseModel
 
 from connectors.mqtt.client import Session, random_id
-from connectors.mqtt.connection import Arrival, MqttConnection
+from connectors.mqtt.connection import MqttConnection
 from connectors.mqtt.examine import examine_source
+from connectors.mqtt.incoming import Arrival
 from connectors.mqtt.settings import MqttSourceSettings
+from connectors.mqtt.subscribing import is_granted, subscribe, unsubscribe
 from connectors.mqtt.topics import check_filter
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Batch, Context, Message, NotConnected
@@ -103,7 +105,6 @@ class MqttSource:
         self._taken = self._durable = 0
         self._look_at_session(expected)
         self._subscribe()
-        self._ready = True
 
     def read(self, timeout: float) -> Batch | None:
         """Return what has come, at most 1,024 messages, waiting `timeout` seconds for the first.
@@ -118,8 +119,13 @@ class MqttSource:
                 return batch
 
     def idle(self) -> None:
-        """Let the connection move; what comes waits here unacknowledged, a window at most."""
-        self._receive(0.0)
+        """Let the connection move; what comes waits here unacknowledged, a window at most.
+
+        The socket is read all the same: answers to pings, and to a sink's publications, stand in
+        it behind the messages.
+        """
+        self.connection.turn(0.0)
+        self._look_for_grants()
 
     def ack(self, position: str) -> None:
         """Acknowledge to the broker, in order, all messages up to `position`."""
@@ -136,7 +142,9 @@ class MqttSource:
     @property
     def stats(self) -> dict[str, int | dict[str, int]]:
         """Counts since the start, for the metrics: what came, what was dropped, what is open."""
-        overflows = {"overflow": self.connection.overflows} if self.connection.overflows else {}
+        overflows = (
+            {"overflow": self.connection.inbox.overflows} if self.connection.inbox.overflows else {}
+        )
         return {
             "messages": self._messages,
             "bytes": self._bytes,
@@ -153,11 +161,16 @@ class MqttSource:
 
     def _subscribe(self) -> None:
         retained = _RETAIN_NEVER if self.settings.retained == "ignore" else _RETAIN_NEW
-        self.connection.subscribe(self.filters, self.settings.qos, retained)
+        if subscribe(self.connection, self.filters, self.settings.qos, retained):
+            self._granted()
+
+    def _granted(self) -> None:
+        """Note that all subscriptions stand, and end those of an earlier configuration."""
+        self._ready = True
         outdated = [one for one in self._known.filters if one not in self.filters]
         if outdated and self.connection.session_present:
             log.info("mqtt source %r no longer follows %s", self.id, ", ".join(outdated))
-            self.connection.unsubscribe(outdated)
+            unsubscribe(self.connection, outdated)
 
     def _look_at_session(self, expected: bool) -> None:
         present = self.connection.session_present
@@ -184,9 +197,14 @@ class MqttSource:
             self.connection.turn(
                 timeout if told and not waiting else 0.0, max(0, _MAX_BATCH - waiting)
             )
+            self._look_for_grants()
         except NotConnected:
             if not self.connection.inbox:
                 raise
+
+    def _look_for_grants(self) -> None:
+        if not self._ready and is_granted(self.connection, self.filters, self.settings.qos):
+            self._granted()
 
     def _take(self) -> Batch | None:
         messages: list[Message] = []

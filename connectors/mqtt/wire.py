@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 from connectors.mqtt.packets import PUBLISH, Malformed, in_digits, length
 
 _CHUNK = 65_536
+_FULL = 262_144
+_LONGEST_ANSWER = 16_384  # of any packet but PUBLISH; a hundredth of it is usual
+_LONGEST_FRAME = 16 << 20  # of a websocket; paho keeps a frame until it is complete
 _BEGINNING = 2 + 65_535 + 2
 """Bytes of a message too large that are kept: its topic and its packet id."""
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -96,7 +99,7 @@ class Wire:
         if found is None:
             return None
         size, start = found
-        if size > self._limit:
+        if size > (self._limit if self._received[self._at] >> 4 == PUBLISH else _LONGEST_ANSWER):
             self._begin_large(self._received[self._at], size)
             self._at = start
             return None
@@ -111,7 +114,7 @@ class Wire:
 
     def _begin_large(self, head: int, size: int) -> None:
         if head >> 4 != PUBLISH:
-            raise Malformed(f"a packet of {size} bytes, and it is no message")
+            raise Malformed(f"it sent an answer of {size} bytes")
         self._large = _Large(head, size)
 
     def _let_go_by(self, large: _Large) -> Packet | None:
@@ -133,6 +136,8 @@ class Wire:
         except OSError as error:
             self._broken = error
             return False
+        if len(getattr(self._sock, "_readbuffer", b"")) > self._limit + _LONGEST_FRAME:
+            raise Malformed("it sent a websocket frame without an end")
         self._ended = not chunk
         self._received += chunk
         return bool(chunk)
@@ -154,6 +159,11 @@ class Wire:
         """Keep `data` for the next `flush`; that a connection is broken shows when one reads."""
         self._unsent += data
         return len(data)
+
+    @property
+    def is_full(self) -> bool:
+        """True while what comes next had better wait elsewhere."""
+        return len(self._unsent) > _FULL
 
     @property
     def wants_write(self) -> bool:

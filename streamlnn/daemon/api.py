@@ -5,11 +5,9 @@ Everything is read-only and made from the `Status`.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
 from html import escape
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -19,13 +17,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from streamlnn.daemon.guard import Access, Guard, as_json
 from streamlnn.daemon.metrics import registry
-from streamlnn.daemon.status import HEARTBEAT_LIMIT_SECS, Status
-
-OPEN_PATHS = ("/healthz", "/readyz")
-"""Answered without a token: they are for machines that only ask whether we live."""
+from streamlnn.daemon.status import HEARTBEAT_LIMIT_SECS, START_LIMIT_SECS, Status
 
 ENDPOINTS = {
     "/healthz": "200 while the pipeline's loop turns",
@@ -35,11 +30,9 @@ ENDPOINTS = {
 }
 
 
-def application(
-    status: Status, token: str | None, hosts: tuple[str, ...] | None, clock: Callable[[], int]
-) -> Starlette:
-    """Return the ASGI application; `hosts` are the names it may be called by (None: any)."""
-    views = _Views(status, clock)
+def application(status: Status, access: Access) -> Starlette:
+    """Return the ASGI application, for those whom `access` lets in."""
+    views = _Views(status)
     routes = [
         Route("/", views.index),
         Route("/healthz", views.health),
@@ -48,34 +41,35 @@ def application(
         Route("/api/v1/streams", views.streams),
         Route("/api/v1/streams/{id:path}", views.stream),
     ]
-    guard = Middleware(_Guard, hosts=hosts, token=token)
+    guard = Middleware(Guard, access=access)
     return Starlette(
-        routes=routes, middleware=[guard], exception_handlers={HTTPException: _as_json}
+        routes=routes, middleware=[guard], exception_handlers={HTTPException: _not_found}
     )
 
 
 class _Views:
     """What each address answers."""
 
-    def __init__(self, status: Status, clock: Callable[[], int]) -> None:
+    def __init__(self, status: Status) -> None:
         self._status = status
-        self._clock = clock
         self._registry = registry(status)
 
     def health(self, request: Request) -> Response:  # noqa: ARG002
-        if self._status.alive(self._clock()):
-            return _json({"status": "ok"})
-        begun = self._status.snapshot().heartbeat is not None
+        if self._status.alive():
+            return as_json({"status": "starting" if self._status.starting else "ok"})
         reason = (
-            f"has not turned for {HEARTBEAT_LIMIT_SECS} s" if begun else "has not begun to turn"
+            f"the model has not been loaded within {START_LIMIT_SECS} s"
+            if self._status.starting
+            else f"the pipeline's loop has not turned for {HEARTBEAT_LIMIT_SECS} s"
         )
-        return _json({"status": "failing", "reason": f"the pipeline's loop {reason}"}, 503)
+        return as_json({"status": "failing", "reason": reason}, 503)
 
     def readiness(self, request: Request) -> Response:  # noqa: ARG002
-        missing = self._status.missing()
+        missing, degraded = self._status.missing(), self._status.degraded()
+        also = {"degraded": degraded} if degraded else {}
         if not missing:
-            return _json({"status": "ready"})
-        return _json({"status": "not ready", "missing": missing}, 503)
+            return as_json({"status": "ready"} | also)
+        return as_json({"status": "not ready", "missing": missing} | also, 503)
 
     def metrics(self, request: Request) -> Response:  # noqa: ARG002
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
@@ -86,7 +80,7 @@ class _Views:
             _summary(stream, now.forecasts[stream]) | {"stale": stream in now.stale}
             for stream in sorted(now.forecasts)
         ]
-        return _json({"v": 1, "streams": listed})
+        return as_json({"v": 1, "streams": listed})
 
     def stream(self, request: Request) -> Response:
         stream = request.path_params["id"]
@@ -98,7 +92,7 @@ class _Views:
         why = self._status.explanation(stream)
         newest = msgspec.json.decode(snapshot.forecasts[stream])
         stale = stream in snapshot.stale
-        return _json(newest | {"stale": stale, "events": own, "explanation": why})
+        return as_json(newest | {"stale": stale, "events": own, "explanation": why})
 
     def index(self, request: Request) -> Response:  # noqa: ARG002
         streams = sorted(self._status.snapshot().forecasts)
@@ -110,42 +104,8 @@ class _Views:
         )
         return HTMLResponse(
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>streamlnn</title>'
-            f"<h1>streamlnn</h1><ul>{items}</ul></html>",
-            headers={"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store"},
+            f"<h1>streamlnn</h1><ul>{items}</ul></html>"
         )
-
-
-class _Guard:
-    """Lets in only requests for the right host and, where one is asked for, with the token."""
-
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...] | None, token: str | None) -> None:
-        self._app = app
-        self._hosts = hosts
-        self._expected = f"Bearer {token}".encode() if token else None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._refusal(Request(scope)) or self._app)(scope, receive, send)
-
-    def _refusal(self, request: Request) -> Response | None:
-        if self._hosts and _host_name(request) not in self._hosts:
-            return _json({"error": f"wrong Host header: ask for one of {self._hosts}"}, 400)
-        if self._expected is None or request.url.path in OPEN_PATHS:
-            return None
-        given = request.headers.get("authorization", "").encode()
-        if secrets.compare_digest(given, self._expected):
-            return None
-        return _json(
-            {"error": "send the token of [http] as: Authorization: Bearer TOKEN"},
-            401,
-            {"WWW-Authenticate": "Bearer"},
-        )
-
-
-def _host_name(request: Request) -> str | None:
-    try:
-        return urlsplit(f"//{request.headers.get('host', '')}").hostname
-    except ValueError:
-        return None
 
 
 def _summary(stream: str, payload: bytes) -> dict[str, Any]:
@@ -158,11 +118,6 @@ def _url(stream: str) -> str:
     return f"/api/v1/streams/{quote(stream, safe='')}"
 
 
-def _json(body: Any, code: int = 200, headers: dict[str, str] | None = None) -> Response:
-    headers = {"Cache-Control": "no-store"} | (headers or {})
-    return Response(msgspec.json.encode(body), code, headers, media_type="application/json")
-
-
-def _as_json(request: Request, error: Exception) -> Response:  # noqa: ARG001
+def _not_found(request: Request, error: Exception) -> Response:  # noqa: ARG001
     assert isinstance(error, HTTPException)
-    return _json({"error": error.detail}, error.status_code)
+    return as_json({"error": error.detail}, error.status_code)

@@ -16,6 +16,7 @@ from streamlnn.daemon.shell import (
     config_argument,
     config_option,
     default_config,
+    end_when_told,
     load_config,
     set_up_logs,
     verbosity,
@@ -65,13 +66,15 @@ def _exit_with(ctx: click.Context, code: int | None) -> None:
 def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
     """Run the daemon in the foreground.
 
-    Input that is not there yet is waited for. SIGTERM and SIGINT end it cleanly.
+    Input that is not there yet is waited for. SIGTERM and SIGINT end it cleanly; SIGHUP reads the
+    configuration again, and a faulty one changes nothing.
     """
+    end_when_told()
     loaded = load_config(config)
     set_up_logs(loaded)
-    from streamlnn.daemon.run import run as run_daemon
+    from streamlnn.daemon.service import run as run_daemon
 
-    run_daemon(loaded, dry_run=dry_run, for_secs=for_secs)
+    run_daemon(loaded, dry_run=dry_run, for_secs=for_secs, set_up_logs=set_up_logs)
 
 
 @cli.command()

@@ -57,6 +57,15 @@ class Config:
         wanted = [stream.filter for stream in self.streams_of(source) if stream.filter]
         return tuple(dict.fromkeys(wanted))
 
+    def doubts(self) -> list[str]:
+        """Return what is allowed and unwise in the tables of sources and sinks."""
+        return [
+            f"{role} {connector.id!r}: {doubt}"
+            for role, connectors in (("source", self.sources), ("sink", self.sinks))
+            for connector in connectors
+            for doubt in connector.doubts()
+        ]
+
 
 def load(path: pathlib.Path | str, *, live: bool = True) -> Config:
     """Read the configuration file at `path`.

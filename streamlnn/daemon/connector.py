@@ -28,6 +28,11 @@ class Connector:
         """Return the source or sink itself, not connected yet."""
         return self.type(self.settings, context)
 
+    def doubts(self) -> Collection[str]:
+        """Return what is allowed and unwise in this table; a kind may have none to tell."""
+        tell = getattr(self.settings, "doubts", tuple)
+        return list(tell())
+
     @property
     def has_topics(self) -> bool:
         """True for a source that subscribes to topics, as an MQTT broker's does."""

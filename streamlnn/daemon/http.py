@@ -1,34 +1,31 @@
-"""The HTTP server: a thread of its own that only reads the `Status`, never the pipeline.
-
-Bound to the loopback it answers only requests that name the loopback as their host: a web page
-elsewhere could otherwise point its own name at 127.0.0.1 and read the data through the visitor's
-browser (DNS rebinding).
-"""
+"""The HTTP server: a thread of its own that only reads the `Status`, never the pipeline."""
 
 from __future__ import annotations
 
 import errno
 import socket
 import threading
-import time
-from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from streamlnn.daemon.address import is_loopback, split_address
 from streamlnn.daemon.api import application
+from streamlnn.daemon.guard import Access
+from streamlnn.daemon.impatience import ImpatientProtocol
 from streamlnn.daemon.status import Status
 from streamlnn.errors import StreamlnnError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+HEADER_BYTES = 16_384
 _STOP_SECS = 5.0
 
 
 class Server:
-    """A running HTTP server; `address` is the URL it answers at."""
+    """A running HTTP server; `address` is the URL it answers at, `access` may change."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, access: Access) -> None:
+        self.access = access
         host, port = listener.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._listener = listener
@@ -47,9 +44,7 @@ class Server:
             self._uvicorn.run(sockets=[self._listener])
 
 
-def serve(
-    status: Status, listen: str, token: str | None, clock: Callable[[], int] = time.time_ns
-) -> Server:
+def serve(status: Status, listen: str, token: str | None) -> Server:
     """Serve `status` at `listen` ("host:port"; port 0 takes a free one) until `Server.stop`.
 
     With a `token` everything but `/healthz` and `/readyz` asks for `Authorization: Bearer TOKEN`.
@@ -63,7 +58,8 @@ def serve(
     host, port = split_address(listen)
     listener = _bind(host, port, listen)
     hosts = (*LOOPBACK, host) if is_loopback(listener.getsockname()[0]) else None
-    return Server(application(status, token, hosts, clock), listener)
+    access = Access(hosts, token)
+    return Server(application(status, access), listener, access)
 
 
 def _bind(host: str, port: int, listen: str) -> socket.socket:
@@ -96,11 +92,13 @@ def _refused(listen: str, error: OSError) -> str:
 def _settings(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=ImpatientProtocol,
         ws="none",
         loop="asyncio",
         lifespan="off",
         log_config=None,
+        log_level="error",  # whoever sends nonsense shall not fill our logs
+        h11_max_incomplete_event_size=HEADER_BYTES,
         access_log=False,
         server_header=False,
         limit_concurrency=64,

@@ -1,4 +1,8 @@
-"""Logs go to stderr: as text, coloured on a terminal, or as one JSON object a line."""
+"""Logs go to stderr: as text, coloured on a terminal, or as one JSON object a line.
+
+A topic, a payload or a broker's word may hold anything: what is no printable character is written
+as its escape, so that nobody else begins a line here or moves the cursor of whoever reads it.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,20 @@ def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
     logging.getLogger("streamlnn").setLevel(level.upper())
 
 
+def one_line(text: str) -> str:
+    r"""Return `text` with everything that is not printable escaped.
+
+    >>> one_line("pump\n\x1b[2Jinfo")
+    'pump\\n\\x1b[2Jinfo'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 class _Stderr(logging.Handler):
     """Writes to what is stderr now, and leaves colours out where they cannot be seen."""
 
@@ -39,8 +57,11 @@ class _Stderr(logging.Handler):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = click.style(record.levelname.lower(), fg=_COLOURS.get(record.levelname))
-        text = f"{_time(record)} {level} {record.name}: {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{_time(record)} {level} {record.name}: {one_line(record.getMessage())}"
+        if not record.exc_info:
+            return text
+        trace = self.formatException(record.exc_info).splitlines()
+        return "\n".join([text, *(f"    {one_line(line)}" for line in trace)])
 
 
 class _Json(logging.Formatter):

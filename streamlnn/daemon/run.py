@@ -1,8 +1,7 @@
-"""The daemon: a configuration becomes a pipeline, which runs until it is told to stop."""
+"""A configuration becomes a pipeline; what runs is stopped in order."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,6 @@ from types import FrameType
 from typing import Any, Protocol
 
 from streamlnn.daemon.config import Config
-from streamlnn.daemon.status import Status
-from streamlnn.model import stepping
 from streamlnn.pipeline import plugins
 from streamlnn.pipeline.contract import Context, Message, Sink, Source, Tree
 from streamlnn.pipeline.journal import Journal
@@ -21,10 +18,6 @@ from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.snapshots import Retention
 from streamlnn.pipeline.streams import StreamMap, StreamSettings
-
-log = logging.getLogger("streamlnn.run")
-
-_KEPT = "; what was not taken from it is kept and comes at the next start"
 
 
 class AnyCodec:
@@ -116,32 +109,6 @@ def build(
     )
 
 
-def run(config: Config, *, dry_run: bool, for_secs: float | None) -> None:
-    """Run the daemon in the foreground until SIGTERM or SIGINT, or for `for_secs` seconds.
-
-    Raises `StoreError` when the data directory cannot be used.
-    """
-    status = Status()
-    journal = Journal(None if dry_run else config.daemon.data_dir)
-    pipeline = build(config, status, journal, dry_run=dry_run)
-    log.info("loading the compiled model; the first start on a machine compiles it: 20 to 60 s")
-    stepping.warm()
-    with stopping(pipeline, for_secs), serving(config, status, wanted=not dry_run):
-        log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
-        try:
-            pipeline.run()
-        except BrokenPipeError:
-            log.warning("nobody reads standard output any more: ending%s", "" if dry_run else _KEPT)
-            raise
-    if pipeline.undelivered:
-        log.warning(
-            "%d forecasts and events are not confirmed by their sink: they are kept, and go out "
-            "at the next start",
-            pipeline.undelivered,
-        )
-    log.info("streamlnn %r has stopped", config.daemon.instance)
-
-
 class Stoppable(Protocol):
     """Something that looks now and then whether it is to stop."""
 
@@ -167,26 +134,6 @@ def stopping(work: Stoppable, for_secs: float | None) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def serving(config: Config, status: Status, *, wanted: bool) -> Iterator[None]:
-    """Serve health, metrics and the API while the pipeline runs."""
-    if not wanted or not config.http.listen:
-        yield
-        return
-    from streamlnn.daemon.http import serve
-
-    server = serve(status, config.http.listen, config.http.secret())
-    log.info("health, metrics and the API are at %s", server.address)
-    try:
-        yield
-    finally:
-        server.stop()
-
-
 def _stdout() -> Any:
     sink = plugins.load("sink", "stdout")
     return sink(sink.Settings(kind="stdout"), Context(id="stdout"))
-
-
-def _inputs(config: Config) -> str:
-    return ", ".join(f"{source.kind} {source.id!r}" for source in config.sources)

@@ -19,7 +19,7 @@ from pydantic import (
 
 from streamlnn.daemon.address import is_loopback, split_address
 from streamlnn.errors import ConfigError
-from streamlnn.pipeline.contract import Duration, Settings
+from streamlnn.pipeline.contract import Duration, Settings, read_secret
 from streamlnn.pipeline.settings import MAX_STREAMS
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)\s*", re.IGNORECASE)
@@ -150,17 +150,14 @@ class HttpSettings(Settings):
     def secret(self) -> str | None:
         """Return the token, read from its file when it is kept in one.
 
-        Raises `ConfigError` when the file cannot be read or is empty.
+        Raises `ConfigError` when the file cannot be read, is empty, or others can read it too.
         """
         if self.token_file is None:
             return self.token.get_secret_value() if self.token else None
         try:
-            text = self.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            problem = f"http.token_file: cannot read {self.token_file}: {reason}; name another file"
-            raise ConfigError([problem]) from None
-        if not text:
-            problem = f"http.token_file: {self.token_file} is empty; write the token into it"
-            raise ConfigError([problem])
-        return text
+            return read_secret(self.token_file).strip()
+        except OSError as error:
+            why = f"cannot read {self.token_file}: {error.strerror}; name another file"
+        except ValueError as error:
+            why = str(error)
+        raise ConfigError([f"http.token_file: {why}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,14 @@ def _note(level: str) -> Callable[[click.Context, click.Parameter, bool], None]:
             ctx.find_root().meta["level"] = level
 
     return note
+
+
+def end_when_told() -> None:
+    """Let SIGTERM end the process cleanly until somebody else listens to it.
+
+    To import the model takes seconds, and the first process of a container has no default.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(OK))
 
 
 def set_up_logs(config: Config | None = None) -> None:

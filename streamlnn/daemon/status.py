@@ -8,6 +8,7 @@ the explanation of a forecast is made when somebody asks, from the model as it s
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,15 @@ from streamlnn.pipeline.observer import Observer
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels]
 
-HEARTBEAT_LIMIT_SECS = 30
+HEARTBEAT_LIMIT_SECS = 60
+"""The loop may be so long without a sign of life: a name server that is away takes half of it."""
+START_LIMIT_SECS = 900
+"""So long may the first start compile, on the slowest machine."""
 KEPT_EVENTS = 100
 MAX_SERIES = 1000
 """Label sets kept per metric; what comes beyond is summed under the value `other`."""
 
-_NANOSECONDS = 1_000_000_000
+_LOADING = "the model is being loaded; the first start on a machine compiles it: 20 to 60 s"
 _Number = TypeVar("_Number", int, float)
 
 
@@ -31,8 +35,8 @@ _Number = TypeVar("_Number", int, float)
 class Snapshot:
     """A copy of everything, consistent at one instant.
 
-    `sources` maps a source's id to its state and a detail for humans; `counters` and `gauges` map
-    (name, labels) to numbers; `forecasts` holds the newest forecast's JSON per stream, `events`
+    `sources` and `sinks` map an id to its state and a detail for humans; `counters` and `gauges`
+    map (name, labels) to numbers; `forecasts` holds the newest forecast's JSON per stream, `events`
     the last 100 events' JSON, oldest first; `stale` are the streams that have fallen silent;
     `heartbeat` is nanoseconds UTC or None.
     """
@@ -40,6 +44,7 @@ class Snapshot:
     heartbeat: int | None
     recovered: bool
     sources: Mapping[str, tuple[str, str]]
+    sinks: Mapping[str, tuple[str, str]]
     counters: Mapping[Series, int]
     gauges: Mapping[Series, float]
     forecasts: Mapping[str, bytes]
@@ -48,7 +53,7 @@ class Snapshot:
 
 
 class Status(Observer):
-    """A thread-safe view of the running daemon.
+    """A thread-safe view of the running daemon. `monotonic` returns seconds that never jump.
 
     >>> status = Status()
     >>> status.recovered()
@@ -60,22 +65,35 @@ class Status(Observer):
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._heartbeat: int | None = None
-        self._recovered = False
-        self._sources: dict[str, tuple[str, str]] = {}
+        self._monotonic = monotonic
         self._counters: dict[str, dict[Labels, int]] = {}
-        self._gauges: dict[str, dict[Labels, float]] = {}
-        self._forecasts: dict[str, bytes] = {}
-        self._explain: dict[str, Callable[[], dict[str, Any]]] = {}
         self._events: deque[bytes] = deque(maxlen=KEPT_EVENTS)
-        self._stale: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """Tell that a pipeline is about to start; what was counted so far stays."""
+        with self._lock:
+            self._lived_at = self._monotonic()
+            self._heartbeat: int | None = None
+            self._recovered = False
+            self._sources: dict[str, tuple[str, str]] = {}
+            self._sinks: dict[str, tuple[str, str]] = {}
+            self._gauges: dict[str, dict[Labels, float]] = {}
+            self._forecasts: dict[str, bytes] = {}
+            self._explain: dict[str, Callable[[], dict[str, Any]]] = {}
+            self._stale: set[str] = set()
 
     def beat(self, now_ns: int) -> None:
         """Tell that the loop has turned, at `now_ns` (nanoseconds UTC)."""
         with self._lock:
             self._heartbeat = now_ns
+        self._live()
+
+    def _live(self) -> None:
+        """Note a sign of life of the loop: it has turned, or done with a source or a sink."""
+        self._lived_at = self._monotonic()
 
     def recovered(self) -> None:
         """Tell that the saved state is restored."""
@@ -86,6 +104,13 @@ class Status(Observer):
         """Tell that a source is `connecting`, `ready` or `lost`; `detail` says why."""
         with self._lock:
             self._sources[name] = (state, detail)
+        self._live()
+
+    def sink(self, name: str, state: str, detail: str = "") -> None:
+        """Tell that a sink is `ready`, `lost`, or `full`: so far behind that nothing is read."""
+        with self._lock:
+            self._sinks[name] = (state, detail)
+        self._live()
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
         """Add `n` to the counter `name`, which ends in `_total`."""
@@ -126,29 +151,42 @@ class Status(Observer):
         with self._lock:
             self._events.append(payload)
 
-    def alive(self, now_ns: int) -> bool:
-        """Return whether the loop has turned within 30 s of `now_ns`.
+    @property
+    def starting(self) -> bool:
+        """True until the loop begins: the model is being loaded."""
+        return self._heartbeat is None
 
-        Either side of it: after the wall clock was set back, a heartbeat from the future must not
-        keep a stuck loop alive.
+    def silent_secs(self) -> float:
+        """Return the seconds since the loop's last sign of life, or since the start."""
+        return self._monotonic() - self._lived_at
+
+    def alive(self) -> bool:
+        """Return whether the loop has given a sign of life lately, or may still be starting.
+
+        By a clock that never jumps: one that is set tells nothing of the loop.
         """
-        with self._lock:
-            beat = self._heartbeat
-        return beat is not None and abs(now_ns - beat) < HEARTBEAT_LIMIT_SECS * _NANOSECONDS
+        return self.silent_secs() < (START_LIMIT_SECS if self.starting else HEARTBEAT_LIMIT_SECS)
 
     def ready(self) -> bool:
-        """Return whether the state is restored and every source connected."""
+        """Return whether the state is restored, every source connected, and nothing held up."""
         return not self.missing()
 
     def missing(self) -> list[str]:
         """Return what keeps the daemon from being ready; empty when it is."""
         with self._lock:
-            recovered, sources = self._recovered, dict(self._sources)
+            recovered, sources, sinks = self._recovered, dict(self._sources), dict(self._sinks)
         if not recovered:
-            return ["the saved state is still being restored"]
+            return [_LOADING if self.starting else "the saved state is still being restored"]
         if not sources:
             return ["no source has been opened yet"]
-        return [_lacking(name, *told) for name, told in sources.items() if told[0] != "ready"]
+        lost = [_lacking("source", *told) for told in _flawed(sources)]
+        return lost + [_lacking("sink", *told) for told in _flawed(sinks) if told[1] == "full"]
+
+    def degraded(self) -> list[str]:
+        """Return what is wrong and keeps nothing from working: the sinks that are away."""
+        with self._lock:
+            sinks = dict(self._sinks)
+        return [_lacking("sink", *told) for told in _flawed(sinks) if told[1] == "lost"]
 
     def snapshot(self) -> Snapshot:
         """Return a consistent copy. Costs time in proportion to streams and series."""
@@ -157,6 +195,7 @@ class Status(Observer):
                 heartbeat=self._heartbeat,
                 recovered=self._recovered,
                 sources=dict(self._sources),
+                sinks=dict(self._sinks),
                 counters=_flat(self._counters),
                 gauges=_flat(self._gauges),
                 forecasts=dict(self._forecasts),
@@ -172,8 +211,13 @@ def _bounded(labels: Mapping[str, str], series: Mapping[Labels, object]) -> Labe
     return tuple((name, "other") for name, _ in key)
 
 
-def _lacking(name: str, state: str, detail: str) -> str:
-    return f"source {name!r} is {state}" + (f": {detail}" if detail else "")
+def _flawed(told: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [(name, state, detail) for name, (state, detail) in told.items() if state != "ready"]
+
+
+def _lacking(what: str, name: str, state: str, detail: str) -> str:
+    held = ", and nothing is read until it has room" if state == "full" else ""
+    return f"{what} {name!r} is {state}{held}" + (f": {detail}" if detail else "")
 
 
 def _flat(table: Mapping[str, Mapping[Labels, _Number]]) -> dict[Series, _Number]:

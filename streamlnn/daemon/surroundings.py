@@ -14,6 +14,7 @@ from streamlnn.daemon.config import Config
 from streamlnn.daemon.lines import Path as Place
 from streamlnn.daemon.lines import key_lines
 from streamlnn.daemon.problems import Problems
+from streamlnn.pipeline.contract import read_secret
 
 
 class Doubt(Exception):  # noqa: N818 - a word of warning
@@ -24,7 +25,7 @@ def look_around(config: Config) -> list[str]:
     """Return what is doubtful. Raises `ConfigError`, with file and line, for what is wrong."""
     text = config.path.read_bytes().decode("utf-8-sig") if config.path else ""
     problems = Problems(str(config.path), {}, key_lines(text))
-    doubts = []
+    doubts = config.doubts()
     for place, label, path in _wanted(config):
         try:
             _check_folder(path) if label == "data_dir" else _check_file(path)
@@ -32,6 +33,7 @@ def look_around(config: Config) -> list[str]:
             doubts.append(f"{label}: {doubt}")
         except ValueError as error:
             problems.add(place, str(error))
+    doubts += _look_at_tls(config, problems)
     problems.raise_all()
     return doubts
 
@@ -49,10 +51,22 @@ def _wanted(config: Config) -> Iterator[tuple[Place, str, Path]]:
                     yield (role, index, key), key, Path(value)
 
 
+def _look_at_tls(config: Config, problems: Problems) -> Iterator[str]:
+    """Add what is wrong with the files of the tls tables; yield what is doubtful."""
+    for role, connectors in (("source", config.sources), ("sink", config.sinks)):
+        for index, connector in enumerate(connectors):
+            tls = getattr(connector.settings, "tls", None)
+            try:
+                _ = tls and tls.context()
+            except PermissionError as error:
+                yield f"tls of {role} {connector.id!r}: {error}; let the daemon's user read it"
+            except (OSError, ValueError) as error:
+                problems.add((role, index, "tls"), f"{error}; correct ca, cert and key")
+
+
 def _check_file(path: Path) -> None:
     try:
-        if not path.read_bytes().strip():
-            raise ValueError(f"{path} is empty; write the secret into it")
+        read_secret(path)
     except PermissionError:
         raise Doubt(f"{path} cannot be read by this user; let the daemon's user read it") from None
     except OSError as error:

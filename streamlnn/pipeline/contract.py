@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from streamlnn.errors import DecodeError, EndOfSource, NotConnected
 from streamlnn.model.units import parse_duration
+from streamlnn.pipeline.secretfile import check_private, read_secret
 
 __all__ = [
     "Batch",
@@ -36,6 +37,8 @@ __all__ = [
     "Sink",
     "Source",
     "Tree",
+    "check_private",
+    "read_secret",
 ]
 
 
@@ -62,6 +65,10 @@ class Settings(BaseModel):
     """The base of every settings table: unknown keys are errors, nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def doubts(self) -> Sequence[str]:
+        """Return what is allowed and unwise, each with the way out; told at the start."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,8 @@ class Source(Protocol):
     """The name of the codec that reads its payloads, but for a message that has `columns`: CSV.
 
     A source may also have `finite = True`: what it reads is a recording, which is there as a whole.
-    Its streams never count as silent.
+    Its streams never count as silent. With `restartable = False` what it has read and not given
+    is lost when it is closed, so that no new configuration can be taken over.
     """
 
     def connect(self, position: str | None) -> None:

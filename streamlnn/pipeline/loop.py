@@ -279,6 +279,10 @@ class Pipeline:
         if self._held_up and not full:
             log.warning("the sinks have room again: reading goes on")
         self._held_up = full
+        for outbox in self._outboxes:
+            name, link = outbox.sink.id, outbox.link
+            state = "full" if name in full else "ready" if link.up else "lost"
+            self._observer.sink(name, state, link.trouble)
 
     def _mark_written(self) -> None:
         if any(outbox.unsaved for outbox in self._outboxes):

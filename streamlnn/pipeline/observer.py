@@ -21,6 +21,9 @@ class Observer:
     def source(self, name: str, /, state: str, detail: str = "") -> None:
         """Note that a source is `connecting`, `ready` or `lost`."""
 
+    def sink(self, name: str, /, state: str, detail: str = "") -> None:
+        """Note that a sink is `ready`, `lost`, or `full`: so far behind that nothing is read."""
+
     def count(self, name: str, n: int = 1, **labels: str) -> None:
         """Add `n` to a counter."""
 

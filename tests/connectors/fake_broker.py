@@ -1,4 +1,7 @@
-"""A broker of MQTT 5 that does what a test says, packet by packet, and writes down what it gets."""
+"""A broker that does what a test says, packet by packet, and writes down what it gets.
+
+It speaks MQTT 5, or 3.1.1 when it is `old`.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,17 @@ class Packet(NamedTuple):
 class FakeBroker:
     """Lets everybody in, grants every subscription, and answers nothing else by itself.
 
-    `session_present` and `properties` go into the answer to CONNECT; `granted` answers SUBSCRIBE.
+    `session_present`, `answer_to_connect` and `properties` go into the answer to CONNECT, `granted`
+    answers SUBSCRIBE; UNSUBSCRIBE is answered while `unsubscribes`.
     """
 
     def __init__(self, *, properties: bytes = b"", session_present: bool = False) -> None:
         self.properties = properties
         self.session_present = session_present
         self.granted = 1
+        self.answer_to_connect = 0
+        self.unsubscribes = True
+        self.old = False
         self.packets: list[Packet] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -41,13 +48,18 @@ class FakeBroker:
 
     def publish(self, topic: bytes, payload: bytes, mid: int, *, dup: bool = False) -> None:
         """Send a QoS 1 message under packet id `mid`."""
-        body = struct.pack("!H", len(topic)) + topic + struct.pack("!HB", mid, 0) + payload
+        head = struct.pack("!H", len(topic)) + topic + struct.pack("!H", mid)
+        body = head + (b"" if self.old else b"\0") + payload
         self.send(0x32 | (0x08 if dup else 0), body)
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes, whatever they are, on the newest connection."""
+        assert self._peer is not None
+        self._peer.sendall(data)
 
     def send(self, head: int, body: bytes) -> None:
         """Send one packet on the newest connection."""
-        assert self._peer is not None
-        self._peer.sendall(bytes([head]) + _length(len(body)) + body)
+        self.send_raw(bytes([head]) + length(len(body)) + body)
 
     def hang_up(self) -> None:
         """Cut the newest connection without a word."""
@@ -101,14 +113,17 @@ class FakeBroker:
             return
 
     def _answer(self, kind: int, body: bytes) -> None:
+        fresh = b"" if self.old else b"\x00"
         if kind == CONNECT:
-            properties = bytes([len(self.properties)]) + self.properties
-            self.send(0x20, bytes([self.session_present, 0]) + properties)
+            properties = b"" if self.old else bytes([len(self.properties)]) + self.properties
+            self.send(0x20, bytes([self.session_present, self.answer_to_connect]) + properties)
         elif kind == SUBSCRIBE:
-            self.send(0x90, body[:2] + b"\x00" + bytes([self.granted]))
+            self.send(0x90, body[:2] + fresh + bytes([self.granted]))
+        elif kind == UNSUBSCRIBE and self.unsubscribes:
+            self.send(0xB0, body[:2] + fresh + fresh)
 
 
-def _length(n: int) -> bytes:
+def length(n: int) -> bytes:
     digits = bytearray()
     while True:
         n, digit = divmod(n, 128)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import shutil
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from mqtt_tools import Reader, connected, make_sink, make_source
 
 from connectors.mqtt import connection as mqtt_connection
 from connectors.mqtt.explain import why_not_reached
-from connectors.mqtt.settings import Address, Tls
+from connectors.mqtt.settings import Address, MqttSourceSettings, Tls
 from streamlnn.pipeline.contract import NotConnected, Output
 
 SECRET = "correct-horse"
@@ -123,14 +126,17 @@ def test_a_password_file_is_read_at_each_connect(guarded, tmp_path, caplog):
     source.close()
 
 
-def test_a_password_file_open_to_all_is_warned_about(guarded, tmp_path, caplog):
+def test_a_password_file_open_to_others_is_refused_until_it_is_closed(guarded, tmp_path):
     path = tmp_path / "password"
     path.write_text(SECRET)
     path.chmod(0o644)
-    with connected(guarded, "in/a", username="alice", password_file=str(path)) as source:
+    source = make_source(guarded.url, "in/a", username="alice", password_file=str(path))
+    with pytest.raises(NotConnected, match=f"chmod 600 {path}") as caught:
         source.connect(None)
-        assert caplog.text.count(f"chmod o= {path}") == 1
-    assert SECRET not in caplog.text
+    assert SECRET not in str(caught.value)
+    path.chmod(0o600)
+    source.connect(None)
+    source.close()
 
 
 def test_a_missing_password_file_is_told(guarded, tmp_path):
@@ -251,8 +257,11 @@ def certificates(tmp_path_factory) -> Path:
         openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
                 "-CAcreateserial", "-days", "2", "-extfile", extensions.name,
                 "-out", f"{name}.pem")  # fmt: skip
+    openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-days", "0", "-extfile", "server.ext", "-out", "expired.pem")  # fmt: skip
     for path in folder.iterdir():
         path.chmod(0o644)
+    (folder / "client.key").chmod(0o600)
     return folder
 
 
@@ -260,12 +269,12 @@ def certificates(tmp_path_factory) -> Path:
 def secure(make_broker, certificates):
     """`secure(*lines)`: a broker with a TLS listener on `broker.tls_port`."""
 
-    def make(*lines: str):
+    def make(*lines: str, certificate: str = "server.pem"):
         port = free_port()
         broker = make_broker(
             f"listener {port} 127.0.0.1",
             f"cafile {certificates}/ca.pem",
-            f"certfile {certificates}/server.pem",
+            f"certfile {certificates}/{certificate}",
             f"keyfile {certificates}/server.key",
             *lines,
         )
@@ -334,3 +343,51 @@ def test_old_encryption_is_refused(certificates):
     context = Tls(ca=str(certificates / "ca.pem")).context()
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
+
+
+def test_an_expired_certificate_is_refused(secure, certificates):
+    broker = secure(certificate="expired.pem")
+    url, tls = f"mqtts://localhost:{broker.tls_port}", {"ca": str(certificates / "ca.pem")}
+    time.sleep(1.0)  # it was good for the second in which it was made
+    assert "certificate has expired" in refusal(url, "a", tls=tls)
+
+
+def test_renewed_files_are_seen_at_the_next_connect(secure, certificates, tmp_path):
+    broker = secure("require_certificate true")
+    trusted, shown = tmp_path / "trusted.pem", tmp_path / "client.pem"
+    shutil.copy(certificates / "stranger.pem", trusted)
+    shutil.copy(certificates / "client.pem", shown)
+    tls = {"ca": str(trusted), "cert": str(shown), "key": str(certificates / "client.key")}
+    source = make_source(f"mqtts://localhost:{broker.tls_port}", "a", tls=tls)
+    with pytest.raises(NotConnected, match="not trusted"):
+        source.connect(None)
+    shutil.copy(certificates / "ca.pem", trusted)
+    source.connect(None)
+    assert source.ready
+    source.close()
+
+
+def test_a_key_that_others_can_read_is_refused(certificates, tmp_path):
+    shutil.copy(certificates / "client.key", tmp_path / "client.key")
+    (tmp_path / "client.key").chmod(0o640 if os.geteuid() else 0o644)
+    tls = Tls(cert=str(certificates / "client.pem"), key=str(tmp_path / "client.key"))
+    with pytest.raises(ValueError, match="chmod 600"):
+        tls.context()
+
+
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        ("mqtt://plant.example", True),
+        ("ws://10.0.0.1", True),
+        ("mqtts://plant.example", False),
+        ("mqtt://127.0.0.1", False),
+        ("mqtt://localhost", False),
+        ("unix:///run/mosquitto.sock", False),
+    ],
+)
+def test_a_password_in_plain_text_is_told_unless_it_stays_on_this_machine(url, is_told):
+    login = {"username": "alice", "password": SECRET}
+    told = MqttSourceSettings(url=url, **login).doubts()
+    assert [("plain text" in one and SECRET not in one) for one in told] == [True] * is_told
+    assert MqttSourceSettings(url=url).doubts() == []

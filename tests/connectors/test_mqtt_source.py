@@ -11,6 +11,7 @@ from mqtt_tools import Reader, connect_again, connected, make_sink, make_source
 
 from connectors.mqtt import MqttSource
 from connectors.mqtt.settings import MqttSourceSettings
+from connectors.mqtt.subscribing import subscribe
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Context, NotConnected, Output
 
@@ -61,7 +62,7 @@ def test_redelivered_messages_are_those_never_acknowledged(broker):
         reader.until_count(10)
         position = json.loads(reader.position)
         first.ack(json.dumps({**position, "n": 4}))
-        first.connection.subscribe(["a"], 1, 2)  # its answer shows that the broker has read on
+        subscribe(first.connection, ["a"], 1, 2)  # its answer shows that the broker has read on
     with connected(broker, "a", position=reader.position) as second:
         again = Reader(second)
         again.until_count(6)

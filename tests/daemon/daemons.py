@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -22,11 +23,16 @@ Identity = tuple[str, int, int]
 class Daemon:
     """`streamlnn run CONFIG`; `errors` is what it wrote to stderr."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *flags: str, **environment: str) -> None:
         self.config = config
         self._log = config.with_suffix(f".{len(list(config.parent.glob('*.log')))}.log")
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command("run", config), stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command(*flags, "run", config),
+                stdout=log,
+                stderr=log,
+                env=os.environ | environment,
+            )
 
     @property
     def errors(self) -> str:
@@ -36,6 +42,10 @@ class Daemon:
         assert self.process.poll() is None, f"the daemon ended:\n{self.errors}"
         return text in self.errors
 
+    def has_ended_saying(self, text: str) -> bool:
+        assert self.process.poll() is not None, "the daemon is still running"
+        return text in self.errors
+
     def wait_ready(self, port: int) -> None:
         url = f"http://127.0.0.1:{port}/readyz"
         wait_until(lambda: self.has_said("") and answers(url), "readiness", secs=60)
@@ -43,6 +53,9 @@ class Daemon:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(20)
+
+    def reload(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

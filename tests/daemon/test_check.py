@@ -14,6 +14,7 @@ import pytest
 from brokers import Broker, free_port
 from click.testing import CliRunner, Result
 
+from streamlnn.daemon import surroundings
 from streamlnn.daemon.cli import cli
 
 PLANT = """
@@ -261,6 +262,7 @@ def with_secret(folder: Path, secret: Path, data_dir: Path) -> None:
 
 def test_a_secret_and_a_data_directory_that_can_be_used_are_no_news(folder: Path):
     (folder / "secret").write_text("s3cret\n")
+    (folder / "secret").chmod(0o600)
     with_secret(folder, folder / "secret", folder / "new" / "data")
     result = check(folder)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -274,6 +276,7 @@ def test_a_secret_and_a_data_directory_that_can_be_used_are_no_news(folder: Path
     [
         (None, "cannot be read: No such file or directory; create it, or correct the path"),
         (" \n", "is empty; write the secret into it"),
+        ("s" * 70_000, "is larger than 65536 bytes: it holds no secret"),
     ],
 )
 def test_a_secret_that_is_not_there_is_an_error_with_its_line(
@@ -282,6 +285,7 @@ def test_a_secret_that_is_not_there_is_an_error_with_its_line(
     secret = folder / "secret"
     if content is not None:
         secret.write_text(content)
+        secret.chmod(0o600)
     with_secret(folder, secret, folder)
     result = check(folder)
     assert result.exit_code == 78
@@ -293,6 +297,7 @@ def test_a_secret_that_is_not_there_is_an_error_with_its_line(
 @pytest.mark.parametrize("below", ["", "/data"])
 def test_a_file_in_the_place_of_the_data_directory_is_an_error(folder: Path, below: str):
     (folder / "secret").write_text("s")
+    (folder / "secret").chmod(0o600)
     with_secret(folder, folder / "secret", Path(f"{folder}/secret{below}"))
     result = check(folder)
     assert result.exit_code == 78
@@ -303,15 +308,13 @@ def test_a_file_in_the_place_of_the_data_directory_is_an_error(folder: Path, bel
 def test_what_this_user_may_not_use_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """The daemon may be another user. Root may do everything, so the system's answer is played."""
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
     (folder / "secret").write_text("s")
     with_secret(folder, folder / "secret", folder / "data")
-    read, may = Path.read_bytes, os.access
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda path: refuse(path) if path.name == "secret" else read(path)
-    )
+    may = os.access
+    monkeypatch.setattr(surroundings, "read_secret", refuse)
     monkeypatch.setattr(
         os, "access", lambda path, mode, **more: path != folder and may(path, mode, **more)
     )

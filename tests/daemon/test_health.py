@@ -19,13 +19,19 @@ def listening(listen: str, extra: str = "") -> Config:
 
 
 @pytest.fixture
-def status() -> Status:
-    return Status()
+def ticks() -> list[float]:
+    """What the clock that never jumps says: the last of them."""
+    return [0.0]
+
+
+@pytest.fixture
+def status(ticks: list[float]) -> Status:
+    return Status(lambda: ticks[-1])
 
 
 @pytest.fixture
 def server(status: Status) -> Iterator[Server]:
-    running = serve(status, "127.0.0.1:0", "s3cret", clock=lambda: NOW)
+    running = serve(status, "127.0.0.1:0", "s3cret")
     yield running
     running.stop()
 
@@ -39,15 +45,17 @@ def test_a_living_daemon_is_exit_0_and_its_answer_is_printed(
 
 
 def test_a_stuck_daemon_is_exit_1_and_the_reason_is_printed(
-    server: Server, capsys: pytest.CaptureFixture[str]
+    server: Server, status: Status, ticks: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    status.beat(NOW)
+    ticks.append(61.0)
     assert health(listening(urlsplit(server.address).netloc)) == 1
     assert json.loads(capsys.readouterr().out)["status"] == "failing"
 
 
 def test_a_daemon_bound_to_all_addresses_is_asked_on_the_loopback(status: Status) -> None:
     status.beat(NOW)
-    running = serve(status, "0.0.0.0:0", "s3cret", clock=lambda: NOW)
+    running = serve(status, "0.0.0.0:0", "s3cret")
     try:
         assert health(listening(urlsplit(running.address).netloc, 'token = "s3cret"')) == 0
     finally:

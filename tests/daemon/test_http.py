@@ -1,5 +1,6 @@
 """The HTTP server, asked over a real socket."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -8,8 +9,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from brokers import wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamlnn.daemon import impatience
 from streamlnn.daemon.address import split_address
 from streamlnn.daemon.http import Server, serve
 from streamlnn.daemon.status import Status
@@ -43,32 +46,47 @@ def get_json(server: Server, path: str) -> tuple[int, Any]:
 
 
 @pytest.fixture
-def status() -> Status:
-    return Status()
+def ticks() -> list[float]:
+    """What the clock that never jumps says: the last of them."""
+    return [0.0]
+
+
+@pytest.fixture
+def status(ticks: list[float]) -> Status:
+    return Status(lambda: ticks[-1])
 
 
 @pytest.fixture
 def server(status: Status) -> Iterator[Server]:
-    running = serve(status, "127.0.0.1:0", None, clock=lambda: NOW)
+    running = serve(status, "127.0.0.1:0", None)
     yield running
     running.stop()
 
 
 @pytest.fixture
 def guarded(status: Status) -> Iterator[Server]:
-    running = serve(status, "127.0.0.1:0", "s3cret", clock=lambda: NOW)
+    running = serve(status, "127.0.0.1:0", "s3cret")
     yield running
     running.stop()
 
 
-def test_healthz_follows_the_heartbeat(server: Server, status: Status) -> None:
-    code, body = get_json(server, "/healthz")
-    assert (code, body["reason"]) == (503, "the pipeline's loop has not begun to turn")
+def test_healthz_follows_the_heartbeat(server: Server, status: Status, ticks: list[float]) -> None:
+    assert get_json(server, "/healthz") == (200, {"status": "starting"})
     status.beat(NOW)
     assert get_json(server, "/healthz") == (200, {"status": "ok"})
-    status.beat(NOW - 31_000_000_000)
+    ticks.append(61.0)
     code, body = get_json(server, "/healthz")
-    assert (code, body["reason"]) == (503, "the pipeline's loop has not turned for 30 s")
+    assert (code, body["reason"]) == (503, "the pipeline's loop has not turned for 60 s")
+
+
+def test_a_start_that_never_ends_is_told(
+    server: Server, status: Status, ticks: list[float]
+) -> None:
+    ticks.append(899.0)
+    assert get_json(server, "/healthz")[0] == 200
+    ticks.append(901.0)
+    code, body = get_json(server, "/healthz")
+    assert (code, body["reason"]) == (503, "the model has not been loaded within 900 s")
 
 
 def test_readyz_says_what_is_missing(server: Server, status: Status) -> None:
@@ -83,6 +101,17 @@ def test_readyz_says_what_is_missing(server: Server, status: Status) -> None:
     )
     status.source("plant", "ready")
     assert get_json(server, "/readyz") == (200, {"status": "ready"})
+    status.sink("out", "lost", "disk full")
+    assert get_json(server, "/readyz") == (
+        200,
+        {"status": "ready", "degraded": ["sink 'out' is lost: disk full"]},
+    )
+    status.sink("out", "full", "disk full")
+    code, body = get_json(server, "/readyz")
+    assert (code, body["missing"]) == (
+        503,
+        ["sink 'out' is full, and nothing is read until it has room: disk full"],
+    )
 
 
 def test_metrics_are_valid_prometheus_text_and_carry_the_prefix(
@@ -209,6 +238,32 @@ def test_on_the_loopback_its_own_names_are_welcome(server: Server, host: str) ->
     assert get(server, "/api/v1/streams", Host=host)[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [
+        ("http://localhost:9", 200),
+        ("http://LOCALHOST:9", 200),
+        ("http://localhost:10", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("", 403),
+        ("localhost:9", 403),
+    ],
+)
+def test_a_page_of_another_origin_is_refused(server: Server, origin: str, code: int) -> None:
+    assert get(server, "/metrics", Host="localhost:9", Origin=origin)[0] == code
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/v1/streams", "/nowhere"])
+def test_every_answer_tells_browsers_to_be_careful(server: Server, path: str) -> None:
+    _, _, headers = get(server, path)
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["cache-control"] == "no-store"
+    assert "server" not in headers
+
+
 def test_bound_to_all_addresses_any_host_name_is_welcome(status: Status) -> None:
     running = serve(status, "0.0.0.0:0", "s3cret")
     try:
@@ -219,11 +274,59 @@ def test_bound_to_all_addresses_any_host_name_is_welcome(status: Status) -> None
         running.stop()
 
 
-def test_only_reading_is_allowed(server: Server) -> None:
-    connection = HTTPConnection(urlsplit(server.address).netloc, timeout=10)
-    connection.request("POST", "/api/v1/streams", body="{}")
-    assert connection.getresponse().status == 405
-    connection.close()
+def said(server: Server, raw: bytes) -> bytes:
+    """What the server answers to bytes, until it hangs up."""
+    address = urlsplit(server.address)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as sock:
+        sock.sendall(raw)
+        return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "X"])
+def test_only_reading_is_allowed(server: Server, method: str) -> None:
+    for path in ("/api/v1/streams", "/nowhere"):
+        raw = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        told = said(server, raw.encode())
+        assert told.startswith(b"HTTP/1.1 405 ")
+        assert b"allow: GET, HEAD" in told
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 99999999", "Transfer-Encoding: chunked"])
+def test_a_body_is_refused_before_it_is_read(server: Server, header: str) -> None:
+    told = said(server, f"GET / HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
+    assert told.startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70_000,
+        b"GET /" + b"x" * 70_000,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+    ids=["header", "target", "tls", "two hosts", "no host"],
+)
+def test_what_is_too_long_or_no_http_is_hung_up_on(server: Server, raw: bytes) -> None:
+    assert said(server, raw).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+
+
+def test_nobody_keeps_others_out_by_being_slow(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slowloris: more half requests than there may be connections; then all are let in again."""
+    monkeypatch.setattr(impatience, "CONNECTION_SECS", 0.5)
+    address = urlsplit(server.address)
+    socks = [socket.create_connection((address.hostname, address.port)) for _ in range(70)]
+    for sock in socks:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: local")
+    wait_until(lambda: get(server, "/healthz")[0] == 200, "room")
+    for sock in socks:
+        sock.settimeout(10)
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+        sock.close()
 
 
 def test_a_port_in_use_is_an_error_that_names_it_and_the_way_out(server: Server) -> None:

@@ -1,0 +1,106 @@
+"""Who may ask the HTTP server, and what: everything that reaches the API has passed here.
+
+A web page elsewhere must not read the data through a visitor's browser. It could point its own
+name at 127.0.0.1 (DNS rebinding), so that on the loopback only the loopback's names are answered;
+or ask us from its own address, which the browser tells in `Origin`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN_PATHS = ("/healthz", "/readyz")
+"""Answered without a token: they are for machines that only ask whether we live."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass
+class Access:
+    """`hosts` are the names the server may be called by (None: any); the token may change."""
+
+    hosts: tuple[str, ...] | None = None
+    token: str | None = None
+
+
+class Guard:
+    """Lets in who only reads, under our own name and, where one is asked for, with the token."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refusal, or let the application answer; the safe headers go with both."""
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await (self._refusal(Request(scope)) or self._app)(scope, receive, send_guarded)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if request.method not in ("GET", "HEAD"):
+            return _refused(405, "everything here is read only: GET and HEAD", Allow="GET, HEAD")
+        if request.headers.get("content-length", "0") != "0" or _is_chunked(request):
+            return _refused(413, "a request has no body here", Connection="close")
+        if self._access.hosts and _name(request.headers.get("host")) not in self._access.hosts:
+            return _refused(400, f"wrong Host header: ask for one of {self._access.hosts}")
+        if not _is_same_origin(request):
+            return _refused(403, "pages of other origins are not answered")
+        if request.url.path not in OPEN_PATHS and not self._is_known(request):
+            how = "send the token of [http] as: Authorization: Bearer TOKEN"
+            return _refused(401, how, **{"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _is_known(self, request: Request) -> bool:
+        if self._access.token is None:
+            return True
+        given = request.headers.get("authorization", "").encode()
+        return secrets.compare_digest(given, f"Bearer {self._access.token}".encode())
+
+
+def as_json(body: Any, code: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return `body` as the answer."""
+    return Response(msgspec.json.encode(body), code, headers, media_type="application/json")
+
+
+def _refused(code: int, why: str, **headers: str) -> Response:
+    return as_json({"error": why}, code, headers)
+
+
+def _is_chunked(request: Request) -> bool:
+    return "transfer-encoding" in request.headers
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Tell whether no page asks, or one of ours: behind a proxy the scheme may be another."""
+    origin = request.headers.get("origin")
+    host = request.headers.get("host", "").lower()
+    return origin is None or (host != "" and origin.lower().partition("://")[2] == host)
+
+
+def _name(host: str | None) -> str | None:
+    try:
+        return urlsplit(f"//{host or ''}").hostname
+    except ValueError:
+        return None

@@ -1,0 +1,41 @@
+"""The uncut run: the same samples, in the same order, through `streamlnn replay`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from streamlnn.pipeline.testing.soak.samples import Sample, record
+from streamlnn.pipeline.testing.soak.tally import Tally
+from streamlnn.pipeline.testing.soak.waiting import SoakFailed
+
+_NICE = 15
+
+
+def replay(folder: Path, config: Path, samples: Iterable[Sample]) -> Tally:
+    """Return what a replay of the samples says with the daemon's configuration.
+
+    Its files go to `folder`, which is made. It takes what the others leave of the processor, so it
+    may run beside them. Raises `SoakFailed` when the replay fails.
+    """
+    folder.mkdir(parents=True)
+    recording, events, log = (folder / name for name in ("samples.jsonl", "events", "replay.log"))
+    record(recording, samples)
+    command = [sys.executable, "-P", "-m", "streamlnn", "replay", str(recording)]
+    command += ["--config", str(config), "--events", str(events)]
+    tally = Tally()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)  # noqa: S603
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                tally.forecast(line.rstrip(b"\n"))
+    if process.returncode != 0:
+        raise SoakFailed(f"the replay ended with {process.returncode}: {log.read_text()[-500:]}")
+    for line in events.read_bytes().splitlines():
+        tally.event(line)
+    return tally

@@ -1,0 +1,118 @@
+"""SIGTERM when the daemon waits for something that does not come.
+
+Injected: SIGTERM to a real daemon (a) while its model is compiled for the first time, with an empty
+cache; (b) while it connects to a broker that takes the connection and does not answer to TLS; (c)
+with a sink whose broker is away and
+forecasts waiting for it. A frozen broker is in `test_reload`.
+
+Must hold: it ends with exit code 0 within 8 s, and while compiling at once; liveness is green and
+readiness says what is missing until then; what was not delivered is told and kept.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from brokers import free_port, wait_until
+from daemons import Daemon, answers
+
+MOST_SECS = 8.0
+CONFIG = """
+[daemon]
+data_dir = "{folder}/data"
+[http]
+listen = "127.0.0.1:{http}"
+[[source]]
+kind = "tail"
+id = "logs"
+paths = ["{folder}/*.csv"]
+start = "begin"
+[[stream]]
+from = "logs"
+horizons = [1]
+[model]
+units = 20
+[[sink]]
+kind = "mqtt"
+url = "{sink}"
+"""
+SILENT = """
+[[source]]
+kind = "mqtt"
+id = "plant"
+url = "%s"
+[[stream]]
+from = "plant"
+topic = "a"
+horizons = [1]
+"""
+
+
+def configure(folder: Path, sink: str, *more: str) -> tuple[Path, int]:
+    http, config = free_port(), folder / "config.toml"
+    config.write_text(CONFIG.format(folder=folder, http=http, sink=sink) + "".join(more))
+    return config, http
+
+
+def told(http: int, path: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}{path}", timeout=5) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return json.load(error)
+
+
+def end(daemon: Daemon) -> float:
+    began = time.monotonic()
+    assert daemon.stop() == 0, daemon.errors
+    return time.monotonic() - began
+
+
+def test_while_the_model_is_compiled(tmp_path: Path) -> None:
+    config, http = configure(tmp_path, f"mqtt://127.0.0.1:{free_port()}")
+    daemon = Daemon(config, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{http}/healthz"), "liveness", secs=60)
+        assert told(http, "/healthz") == {"status": "starting"}
+        assert "the model is being loaded" in told(http, "/readyz")["missing"][0]
+        assert end(daemon) < MOST_SECS
+        assert daemon.has_ended_saying("told to stop while the model was being loaded")
+    finally:
+        daemon.kill()
+
+
+def test_while_a_broker_does_not_answer_to_tls(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"mqtts://127.0.0.1:{silent.getsockname()[1]}"
+        config, http = configure(tmp_path, f"mqtt://127.0.0.1:{free_port()}", SILENT % url)
+        daemon = Daemon(config)
+        try:
+            with silent.accept()[0]:
+                assert answers(f"http://127.0.0.1:{http}/healthz")
+                assert end(daemon) < MOST_SECS
+        finally:
+            daemon.kill()
+
+
+def test_while_a_sink_is_away(tmp_path: Path) -> None:
+    (tmp_path / "pump.csv").write_text("\n".join(["time,flow", *(f"{n},1" for n in range(50)), ""]))
+    config, http = configure(tmp_path, f"mqtt://127.0.0.1:{free_port()}")
+    daemon = Daemon(config)
+    try:
+        daemon.wait_ready(http)
+        wait_until(lambda: "degraded" in told(http, "/readyz"), "the lost sink")
+        assert "sink 'mqtt' is lost" in told(http, "/readyz")["degraded"][0]
+        url = f"http://127.0.0.1:{http}/api/v1/streams/pump"
+        wait_until(lambda: answers(url), "a forecast")
+        assert end(daemon) < MOST_SECS
+        assert daemon.has_ended_saying("are not confirmed by their sink: they are kept")
+    finally:
+        daemon.kill()
