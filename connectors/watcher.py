@@ -294,6 +294,7 @@ class Watcher:
 
     def _retire(self, matches: list[Found], now: float) -> None:
         in_place = {(found.path, found.key) for found in matches}
+        self._openings.forget_closed()
         for file in [known for known in self.files if known.is_open]:
             file.rests = False
             if (file.origin, file.key) in in_place or self._has_more(file):
