@@ -7,7 +7,8 @@ import resource
 from contextlib import suppress
 
 from connectors.folders import Found
-from connectors.generations import Generation, peek
+from connectors.generations import Generation
+from connectors.reading import peek
 
 log = logging.getLogger("streamlnn.tail")
 
