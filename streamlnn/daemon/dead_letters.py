@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from streamlnn.daemon.logs import printable
 from streamlnn.daemon.state import reading
 from streamlnn.daemon.state_text import columns
 from streamlnn.pipeline.timestamps import rfc3339
@@ -64,15 +65,6 @@ def _text(counts: Sequence[tuple[str, str, int]], letters: Sequence[Mapping[str,
     return "\n\n".join(
         [columns(("count", "source", "reason"), rows, ("count",)) + more, columns(heads, newest)]
     )
-
-
-def printable(text: str) -> str:
-    r"""Return text that can do a terminal no harm: whoever publishes chooses it.
-
-    >>> printable("a\x1b[2Jb\nc")
-    'a\\x1b[2Jb\\nc'
-    """
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def shown(payload: bytes) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streamlnn.daemon.board import number
-from streamlnn.daemon.dead_letters import printable
 from streamlnn.daemon.footprint import size
+from streamlnn.daemon.logs import printable
 
 SHOWN_LETTERS = 200
 _UNITS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"))

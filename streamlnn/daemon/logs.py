@@ -30,10 +30,10 @@ def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
     logging.getLogger("streamlnn").setLevel(level.upper())
 
 
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     r"""Return `text` with everything that is not printable escaped.
 
-    >>> one_line("pump\n\x1b[2Jinfo")
+    >>> printable("pump\n\x1b[2Jinfo")
     'pump\\n\\x1b[2Jinfo'
     """
     if text.isprintable():
@@ -57,11 +57,11 @@ class _Stderr(logging.Handler):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = click.style(record.levelname.lower(), fg=_COLOURS.get(record.levelname))
-        text = f"{_time(record)} {level} {record.name}: {one_line(record.getMessage())}"
+        text = f"{_time(record)} {level} {record.name}: {printable(record.getMessage())}"
         if not record.exc_info:
             return text
         trace = self.formatException(record.exc_info).splitlines()
-        return "\n".join([text, *(f"    {one_line(line)}" for line in trace)])
+        return "\n".join([text, *(f"    {printable(line)}" for line in trace)])
 
 
 class _Json(logging.Formatter):

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-from streamlnn.daemon.logs import one_line
+from streamlnn.daemon.logs import printable
 from streamlnn.daemon.status import Status
 
 _FEEDS_A_TIMEOUT = 4.0
@@ -40,7 +40,7 @@ class Notifier:
     def tell(self, **values: object) -> None:
         """Send `values`, each as one line."""
         if self._address:
-            text = "\n".join(f"{name}={one_line(str(value))}" for name, value in values.items())
+            text = "\n".join(f"{name}={printable(str(value))}" for name, value in values.items())
             with (
                 contextlib.suppress(OSError),
                 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out,

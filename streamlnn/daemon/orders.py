@@ -14,7 +14,7 @@ from typing import NoReturn, Self
 
 log = logging.getLogger("streamlnn.run")
 
-GRACE_SECS = 7.0
+GRACE_SECS = 6.5
 """So long may everything take to end in order: containers are killed after 10 s."""
 _LAST_WORD_SECS = 0.5
 
@@ -25,7 +25,7 @@ class Orders:
     """Orders in the order they came. `for_secs` is when to stop by itself, None: never.
 
     With `reloads` SIGHUP means to read the configuration again; but from a terminal that has gone
-    it means what it always did. Whatever has not ended 7 s after the first order to stop is left
+    it means what it always did. Whatever has not ended 6.5 s after the first order to stop is left
     behind.
     """
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamlnn.daemon.board import number
+from streamlnn.daemon.logs import printable
 
 _ROOM = 10_000
 
@@ -64,7 +65,7 @@ def _facts(report: Mapping[str, Any]) -> str:
         "snapshot": f"{report['bytes'] / 1024:.0f} KiB",
     }
     lines = [f"{key:<10} {value}" for key, value in facts.items() if value]
-    return "\n".join([report["stream"], *lines])
+    return "\n".join([printable(report["stream"]), *lines])
 
 
 def _seasons(plan: Mapping[str, Any], used: Sequence[float]) -> str:
@@ -106,13 +107,13 @@ def _weight_table(horizons: Sequence[int | str], heard: Sequence[Mapping[str, fl
 def columns(
     heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()
 ) -> str:
-    """Return rows of text under their heads; the columns `numbers` are flush right."""
+    """Return rows of printable text under their heads; the columns `numbers` are flush right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in heads:
         justify: Any = "right" if head in numbers else "left"
         table.add_column(head, justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(file=io.StringIO(), width=_ROOM)
     with console.capture() as captured:
         console.print(table)

@@ -37,6 +37,10 @@ __all__ = ["Layout", "Reading", "StreamMap", "StreamSettings", "TimeSettings", "
 
 log = logging.getLogger("streamlnn.streams")
 
+MAX_ID_LETTERS = 1_000
+MAX_NAME_LETTERS = 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -213,7 +217,7 @@ class _Table:
         def value(name: re.Match[str]) -> str:
             return _variable(name[1], variables, tree, message)
 
-        return VARIABLE.sub(value, self._template)
+        return _sound_id(VARIABLE.sub(value, self._template))
 
     def discover(self, stream: str, tree: Tree, message: Message) -> Layout:
         time_path = self.settings.time.path if self.settings.time else None
@@ -229,7 +233,8 @@ class _Table:
             fields = self.settings.fields
             return Layout(tuple(fields), tuple(fields.values()), time_path)
         paths = numeric_paths(tree, as_text=message.columns is not None)
-        found = [path for path in paths if path != time_path]
+        # A field's name goes out with every forecast: a sender shall not make it a megabyte.
+        found = [path for path in paths if path != time_path and len(path) <= MAX_NAME_LETTERS]
         if len(found) > MAX_FIELDS:
             log.warning(
                 "stream %r: took the first %d numbers of %d; left out: %.500s; name what you want "
@@ -295,6 +300,15 @@ def _variable(name: str, variables: dict[str, str], tree: Tree, message: Message
     if value is MISSING or value is None or isinstance(value, dict | list):
         raise DecodeError(f"no {name!r} for the stream's id{near(tree, name)}", message.payload)
     return str(value)
+
+
+def _sound_id(stream: str) -> str:
+    """Return an id that can be a topic, or raise `DecodeError`: whoever publishes chooses it."""
+    if len(stream) > MAX_ID_LETTERS:
+        raise DecodeError(f"the stream's id would have {len(stream)} letters: {stream:.60}...")
+    if _CONTROL.search(stream):
+        raise DecodeError(f"the stream's id would hold control characters: {stream!r}")
+    return stream
 
 
 def _values(layout: Layout, tree: Tree, message: Message) -> Vector:
