@@ -135,7 +135,7 @@ def test_poison_met_again_after_a_kill_changes_nothing(tmp_path: Path) -> None:
         run_to_the_end(folder, source, sink, stamped)
         return sink
 
-    cut, whole = play(kills[: 2 * 30], tmp_path / "cut"), play(items[:30], tmp_path / "whole")
+    cut, whole = play(kills[: 2 * 15], tmp_path / "cut"), play(items[:15], tmp_path / "whole")
     assert said(cut.durable) == said(whole.durable)
     everything = play([*items, good(10**6)], tmp_path / "all")
     assert finite(everything.durable)
