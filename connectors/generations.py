@@ -248,16 +248,21 @@ _SAVED = (
 )
 
 
-def position_of(files: Iterable[Generation]) -> str:
-    """Return where the reading of all files stands: a line for each, behind a first one."""
-    return "\n".join(['{"files": []}', *(file.saved() for file in files)])
+def position_of(files: Iterable[Generation], began: int) -> str:
+    """Return where the reading of all files stands: a line for each, behind a first one.
 
-
-def files_of(position: str) -> list[Generation]:
-    """Return the files that a position tells of, none of them open.
-
-    The first line is where version 0.1 told of all.
+    `began` is when the files were looked for the first time, nanoseconds UTC.
     """
-    first, *others = position.split("\n")
-    told = [*json.loads(first)["files"], *map(json.loads, others)]
-    return [Generation.from_saved(saved) for saved in told]
+    first = json.dumps({"files": [], "began": began})
+    return "\n".join([first, *(file.saved() for file in files)])
+
+
+def files_of(position: str) -> tuple[list[Generation], int | None]:
+    """Return the files that a position tells of, none of them open, and when it all began.
+
+    Version 0.1 told of all files in the first line, and not when it began.
+    """
+    head, *others = position.split("\n")
+    first = json.loads(head)
+    told = [*first["files"], *map(json.loads, others)]
+    return [Generation.from_saved(saved) for saved in told], first.get("began")

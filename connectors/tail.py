@@ -84,19 +84,20 @@ class TailSource:
         if position is None or always:
             self._begin()
         else:
-            self._resume(files_of(position))
-        self._is_ready = True
+            self._resume(*files_of(position))
+        self._is_ready = not self._unsaved
 
     def read(self, timeout: float) -> Batch | None:
-        """Return the lines that have come, or an empty batch once, to save where it begins."""
+        """Return the lines that have come; at the very first an empty batch, to save the begin."""
+        if self._unsaved:
+            return self._batch([])
+        self._is_ready = True
         deadline = time.monotonic() + timeout
         for turn in count():
             self._scan_if_due()
             files = self._turns() if time.monotonic() >= self._next_look else []
             if messages := self._collect(files):
                 return self._batch(messages)
-            if self._unsaved:
-                return self._batch([])
             now = time.monotonic()
             # A line may take this many turns to come, and a truncation one to be noticed.
             if now >= deadline and (not files or turn > LINE_LIMIT // CHUNK):
@@ -113,7 +114,7 @@ class TailSource:
 
     @property
     def ready(self) -> bool:
-        """True after the first look at the files."""
+        """True once it is on disk where reading begins: from then on nothing is missed."""
         return self._is_ready
 
     @property
@@ -139,8 +140,8 @@ class TailSource:
     def _begin(self) -> None:
         at_end = self._settings.start.endswith("end")
         self._watcher.begin(time.monotonic(), self._skip if at_end else None)
-        # Without a saved position, a restart before the first line would begin at a later end.
-        self._unsaved = bool(self._watcher.files) and at_end
+        # Before anything is read: a restart would begin later, with other files or at other ends.
+        self._unsaved = True
 
     def _skip(self, file: Generation) -> None:
         try:
@@ -154,9 +155,10 @@ class TailSource:
         if first is not None and self.format == "csv":
             self._name_columns(file, first)
 
-    def _resume(self, saved: list[Generation]) -> None:
+    def _resume(self, saved: list[Generation], began: int | None) -> None:
         self._columns |= {file.origin: file.columns for file in saved if file.columns}
-        self._watcher.resume(saved, time.monotonic())
+        self._watcher.resume(saved, began, time.monotonic())
+        self._unsaved = False
 
     def _scan_if_due(self) -> None:
         now = time.monotonic()
@@ -243,7 +245,7 @@ class TailSource:
 
     def _batch(self, messages: list[Message]) -> Batch:
         self._unsaved = False
-        return Batch(messages, position_of(self._watcher.files))
+        return Batch(messages, position_of(self._watcher.files, self._watcher.began))
 
 
 def _as_text(path: str) -> str:

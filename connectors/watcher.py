@@ -29,7 +29,7 @@ class Watcher:
     A generation stays after its name has moved on: until it has been read to its end and nothing
     was added for `rotate_wait` seconds. Those that came and went between two looks are found
     under the names that rotation gives them. `dropped` counts last lines that never got their
-    newline.
+    newline; `began` is when the first look was, nanoseconds UTC: what is older is past.
     """
 
     def __init__(self, paths: Sequence[str], rotate_wait: float) -> None:
@@ -39,7 +39,7 @@ class Watcher:
         self._rotate_wait = rotate_wait
         self._openings = Openings()
         self._past: list[Generation] = []
-        self._began = _NEVER
+        self.began = _NEVER
 
     def begin(self, now: float, skip: Callable[[Generation], None] | None) -> None:
         """Find the files that are there, and `skip` what is in each if that is wanted.
@@ -54,11 +54,15 @@ class Watcher:
             others = [found for found in self._matches() if found.key not in known]
             self.files += map(Generation.at_end_of, others)
         self._remember_past()
-        self._began = time.time_ns() - _CLOCK_TICK
+        self.began = time.time_ns() - _CLOCK_TICK
 
-    def resume(self, saved: Sequence[Generation], now: float) -> None:
-        """Find the files of an earlier run under whatever name, and those that came since."""
+    def resume(self, saved: Sequence[Generation], began: int | None, now: float) -> None:
+        """Find the files of an earlier run under whatever name, and those that came since.
+
+        `began` is what it was in that run.
+        """
         self.close()
+        self.began = _NEVER if began is None else began
         last_changes: dict[str, int] = {}
         for file in saved:
             last_changes[file.origin] = max(file.changed, last_changes.get(file.origin, 0))
@@ -70,7 +74,7 @@ class Watcher:
         """Close all files and forget them."""
         for file in self.files:
             file.close()
-        self.files, self._past, self._began = [], [], _NEVER
+        self.files, self._past, self.began = [], [], _NEVER
 
     def scan(
         self,
@@ -138,7 +142,7 @@ class Watcher:
         new = self._without_continued([(found, _origin(found.path, bases)) for found in unknown])
         since = {file.origin: 0 for file in self.files} | dict(last_changes)
         current = {found.path for found, origin in new if found.path == origin}
-        origins = {it: since.get(it, self._began) for it in current | set(last_changes)}
+        origins = {it: since.get(it, self.began) for it in current | set(last_changes)}
         new += self._passed_by({it: at for it, at in origins.items() if at < _NEVER}, matches)
         return sorted(new, key=_age)
 

@@ -15,17 +15,23 @@ from streamlnn.pipeline.testing import FakeClock, payloads
 ALWAYS = "1us"
 
 
-def tail(path: Path | str, position: str | None = None, **options: object) -> TailSource:
+def tail(
+    path: Path | str, position: str | None = None, *, begun: bool = True, **options: object
+) -> TailSource:
+    """A source that is connected; `begun` as well, unless the first batch is what is asked for."""
     chosen = {"paths": [str(path)], "poll": ALWAYS, "start": "saved-or-begin"} | options
     source = TailSource(TailSettings(**chosen), Context(clock=FakeClock()))
     source.connect(position)
+    if begun and not source.ready:
+        source.read(0.0)
     return source
 
 
 def drain(source: TailSource) -> list[Batch]:
+    """Read all that is there; that which only says where reading begins is left out."""
     batches = []
     while batch := source.read(0.0):
-        batches.append(batch)
+        batches += [batch] if batch.messages else []
     return batches
 
 

@@ -79,7 +79,7 @@ def test_the_end_is_saved_before_the_first_line_comes(tmp_path: Path) -> None:
     """A restart before the first line must not skip what came in between."""
     path = tmp_path / "x.csv"
     append(path, b"t,v\n1,2\n3,")
-    source = tail(path, start="saved-or-end")
+    source = tail(path, start="saved-or-end", begun=False)
     batch = source.read(0.0)
     assert batch.messages == []
     source.close()
@@ -140,7 +140,7 @@ def test_an_old_file_with_the_same_header_does_not_stand_in_for_a_lost_one(tmp_p
     append(old, b"t,v\n1,1\n")
     os.utime(old, ns=(1, 1))
     append(path, b"t,v\n")
-    source = tail(path, start="saved-or-end")
+    source = tail(path, start="saved-or-end", begun=False)
     batch = source.read(0.0)
     source.close()
     path.unlink()
@@ -211,3 +211,29 @@ def test_an_endless_line_is_left_out_also_over_a_restart(tmp_path: Path) -> None
     assert payloads([batch]) + lines(again) == [b"1", b"2"]
     assert again.dropped == 1
     again.close()
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_what_is_rotated_before_the_first_line_was_taken_is_read(
+    tmp_path: Path, existed: bool
+) -> None:
+    """A daemon that is killed right after it was ready knows at the next start when it began."""
+    path = tmp_path / "x.csv"
+    append(tmp_path / "x.csv.9", b"t,v\nlong,ago\n")
+    os.utime(tmp_path / "x.csv.9", ns=(1, 1))
+    writer = Writer(path, b"t,v\n") if existed else None
+    source = tail(path, begun=False)
+    assert not source.ready
+    begin = source.read(0.0)
+    assert begin.messages == []
+    source.read(0.0)
+    assert source.ready
+    source.close()
+    writer = writer or Writer(path, b"t,v\n")
+    for _ in range(3):
+        writer.write_whole()
+        writer.rename()
+    again = tail(path, begin.position)
+    assert lines(again) == writer.written
+    again.close()
+    writer.close()
