@@ -65,7 +65,6 @@ class Service:
 
     def run(self) -> None:
         """Run pipelines, one after the other, until told to stop."""
-        log.info("loading the compiled model; the first start on a machine compiles it: 20 to 60 s")
         try:
             while self._run_pipeline():
                 log.info("the new configuration is taken over")
