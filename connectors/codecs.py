@@ -20,8 +20,11 @@ from streamlnn.pipeline.contract import DecodeError, Message, Tree
 MAX_DEPTH = 64
 """Levels of nesting: no sensor needs more, and deeper trees would exhaust the stack."""
 
+MAX_CELLS = 10_000
+"""Cells of a line: no table of sensors is wider, and cutting more up would take seconds."""
+
 _GAPS = frozenset({"", "unavailable", "unknown", "nan", "null", "none", "n/a", "na"})
-_NUMBER = re.compile(rb"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+_NUMBER = re.compile(rb"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 _DECIMAL_COMMA = re.compile(rb"\s*[+-]?[0-9]+,[0-9]+\s*")
 _HUGE = re.compile(rb"[0-9]{309}")
 
@@ -84,12 +87,16 @@ class CsvCodec:
     def decode(self, message: Message) -> Tree:
         """Return the line's cells by column.
 
-        Raises `DecodeError` for a number of cells that does not fit the columns, for quotes that
-        do not fit, and for NUL bytes.
+        Raises `DecodeError` for a number of cells that does not fit the columns or is beyond
+        `MAX_CELLS`, for quotes that do not fit, and for NUL bytes.
         """
         payload = message.payload
         if b"\0" in payload:
             raise DecodeError("NUL bytes in a CSV line (was its writer cut off?)", payload)
+        if len(payload) > MAX_CELLS and any(
+            payload.count(one.encode()) >= MAX_CELLS for one in self._delimiters
+        ):
+            raise DecodeError(f"more than {MAX_CELLS} cells in a CSV line", payload)
         columns = message.columns or columns_of(payload)[0]
         text = text_of(payload)
         cells = self._cells(text, columns, payload)

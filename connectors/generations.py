@@ -7,21 +7,18 @@ and a fingerprint of its first bytes, and it stays open until it is read to its 
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import stat
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from connectors.folders import Found, Key, key_of
 from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter, after_last_newline
+from connectors.reading import open_regular, peek_if_any
 
 FINGERPRINT = 1024
 """How many of a file's first bytes make its fingerprint, or all while there are fewer."""
-
-# A pipe that has taken the file's place must not hold us up.
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Generation:
@@ -81,7 +78,7 @@ class Generation:
 
     def attach(self, path: str) -> None:
         """Open the file, which is now called `path`. Raises `OSError`."""
-        fd = _open(path)
+        fd = open_regular(path)
         try:
             self._use(fd, path)
         except OSError:
@@ -112,7 +109,7 @@ class Generation:
 
     def begins_like(self, path: str) -> bool:
         """Tell whether the file at `path` begins as this one does and holds all that was read."""
-        head, size = _peek(path, self._length)
+        head, size = peek_if_any(path, self._length)
         return self._length > 0 and self._matches(head) and size >= self.lines.offset
 
     def goes_on_at(self, path: str) -> bool:
@@ -123,9 +120,9 @@ class Generation:
         offset = self.lines.offset
         if self._fd is None or self._length < FINGERPRINT:
             return False
-        head, size = _peek(path, self._length)
+        head, size = peek_if_any(path, self._length)
         begin = max(0, offset - CHUNK)
-        tail, _ = _peek(path, offset - begin, begin)
+        tail, _ = peek_if_any(path, offset - begin, begin)
         return size > offset and self._matches(head) and tail == self._read(len(tail), begin)
 
     def is_at(self, found: Found) -> bool:
@@ -139,7 +136,7 @@ class Generation:
 
     def heads(self, path: str) -> bool:
         """Tell whether the file at `path`, however long, begins with our fingerprint."""
-        head, _ = _peek(path, self._length)
+        head, _ = peek_if_any(path, self._length)
         return self._length > 0 and self._matches(head)
 
     def read(self, until: int) -> list[bytes] | None:
@@ -251,25 +248,16 @@ _SAVED = (
 )
 
 
-def _open(path: str) -> int:
-    fd = os.open(path, _FLAGS)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return fd
+def position_of(files: Iterable[Generation]) -> str:
+    """Return where the reading of all files stands: a line for each, behind a first one."""
+    return "\n".join(['{"files": []}', *(file.saved() for file in files)])
 
 
-def peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
-    """Return `length` bytes of a regular file, and its size. Raises `OSError`."""
-    fd = _open(path)
-    try:
-        return os.pread(fd, length, at), os.fstat(fd).st_size
-    finally:
-        os.close(fd)
+def files_of(position: str) -> list[Generation]:
+    """Return the files that a position tells of, none of them open.
 
-
-def _peek(path: str, length: int, at: int = 0) -> tuple[bytes, int]:
-    try:
-        return peek(path, length, at)
-    except OSError:
-        return b"", 0
+    The first line is where version 0.1 told of all.
+    """
+    first, *others = position.split("\n")
+    told = [*json.loads(first)["files"], *map(json.loads, others)]
+    return [Generation.from_saved(saved) for saved in told]

@@ -7,7 +7,8 @@ import resource
 from contextlib import suppress
 
 from connectors.folders import Found
-from connectors.generations import Generation, peek
+from connectors.generations import Generation
+from connectors.reading import peek
 
 log = logging.getLogger("streamlnn.tail")
 
@@ -31,7 +32,7 @@ class Openings:
     def room(self) -> int:
         """Return how many more files may be opened, after the quietest were closed if need be."""
         if len(self._opened) >= self.most:
-            self._opened = {file for file in self._opened if file.is_open}
+            self.forget_closed()
         if len(self._opened) >= self.most:
             self._close_quiet()
         return max(0, self.most - len(self._opened))
@@ -39,6 +40,10 @@ class Openings:
     def note(self, file: Generation) -> None:
         """Count a file that was opened without us."""
         self._opened.add(file)
+
+    def forget_closed(self) -> None:
+        """Let go of the files that were closed without us."""
+        self._opened = {file for file in self._opened if file.is_open}
 
     def attach(self, file: Generation, path: str | None = None) -> bool:
         """Open a file, which is now called `path`; False if that fails."""

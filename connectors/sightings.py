@@ -1,31 +1,11 @@
-"""Where a file of an earlier run is now, and whether a new file goes on from a known one."""
+"""Whether a file that is met is one that is known, or a copy of one."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
-from connectors.folders import Found, Key, look_at, rotated
+from connectors.folders import Found, Key, rotated
 from connectors.generations import Generation
-
-log = logging.getLogger("streamlnn.tail")
-
-FilesIn = Callable[[str], Mapping[Key, Found]]
-"""The regular files of a folder by identity."""
-
-
-def sight(file: Generation, files_in: FilesIn, taken: Collection[Key]) -> Found | None:
-    """Return where a file of an earlier run is now, None if nowhere in its folder.
-
-    It may be under its name or any other, or restored from a backup with another inode. `taken`
-    are the identities of files that others have been found to be.
-    """
-    found = look_at(file.path)
-    if found is not None and (file.is_at(found) or _is_locked(file, found)):
-        return found
-    there = (found for found in _candidates(file, files_in) if found.key not in taken)
-    return next((found for found in there if file.is_at(found) or _is_like(file, found)), None)
 
 
 def is_continued(file: Generation, found: Found) -> bool:
@@ -39,36 +19,27 @@ def is_continued(file: Generation, found: Found) -> bool:
     return not file.is_finished and not file.is_copy and file.begins_like(found.path)
 
 
-def may_be_copy(found: Found, known: Mapping[Key, Generation]) -> bool:
-    """Tell whether a rotated file may be what copytruncate left, and no file of its own."""
+def is_copy(found: Found, origin: str, files: Iterable[Generation]) -> bool:
+    """Tell whether a new file is what copytruncate left of one of `files`.
+
+    That one is still in its place; after a renaming it would be elsewhere.
+    """
+    return found.path != origin and any(
+        file.origin == origin and file.path == origin and file.is_open and file.heads(found.path)
+        for file in files
+    )
+
+
+def copy_of(file: Generation, known: Mapping[Key, Generation]) -> Found | None:
+    """Return the copy that rotation took of a file before it cut it, None if there is none."""
+    candidates = [
+        found
+        for found, _ in rotated([file.origin])
+        if found.key != file.key and file.begins_like(found.path) and _may_be_copy(found, known)
+    ]
+    return max(candidates, key=lambda found: found.changed, default=None)
+
+
+def _may_be_copy(found: Found, known: Mapping[Key, Generation]) -> bool:
     file = known.get(found.key)
     return file is None or file.is_copy or not file.is_at(found)
-
-
-def tell_of_loss(file: Generation) -> None:
-    """Say that a file of an earlier run is not there, unless it was said before."""
-    if not file.is_away:
-        log.warning(
-            "%s is gone since the last run: what was written to it after byte %d is missing, "
-            "unless it comes back",
-            file.path,
-            file.lines.offset,
-        )
-
-
-def _candidates(file: Generation, files_in: FilesIn) -> Iterator[Found]:
-    ways = (
-        files_in(os.path.dirname(file.path)).get(file.key),
-        look_at(file.origin),
-        *(found for found, _ in rotated([file.origin]) if found.changed >= file.changed),
-    )
-    return (found for found in ways if found is not None)
-
-
-def _is_like(file: Generation, found: Found) -> bool:
-    return found.key != file.key and file.begins_like(found.path)
-
-
-def _is_locked(file: Generation, found: Found) -> bool:
-    # Nobody can tell what is in it until it may be read again.
-    return found.key == file.key and not os.access(found.path, os.R_OK, effective_ids=True)

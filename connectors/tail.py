@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import time
 from itertools import count
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
 from connectors.columns import columns_of
-from connectors.generations import Generation
+from connectors.generations import Generation, files_of, position_of
 from connectors.lines import CHUNK, LINE_LIMIT
 from connectors.tail_look import examine_files
 from connectors.watcher import Watcher
@@ -23,8 +22,6 @@ log = logging.getLogger("streamlnn.tail")
 
 BATCH = 1000
 """After how many messages a read is enough; the chunk that reaches it is read whole."""
-
-_HEAD = '{"files": []}'
 
 MANY = 1000
 MANY_SECS = 2e-4
@@ -57,8 +54,12 @@ class TailSource:
     """Reads the lines that are appended to files, each once and in order.
 
     Rotation by renaming or by deleting loses nothing as long as no file comes and goes between
-    two looks. Truncation (logrotate's copytruncate) loses what was written between its copy and
-    its cut, as it does for every reader.
+    two looks, and is not compressed or taken to another folder while we are down. Truncation
+    (logrotate's copytruncate) loses what was written between its copy and its cut, as it does for
+    every reader. Symbolic links are followed, to regular files only.
+
+    A file that cannot be read, or that is not there after a restart, keeps its position: it may
+    come back, as one on a disk that is mounted late.
     """
 
     Settings: ClassVar[type[BaseModel]] = TailSettings
@@ -83,7 +84,7 @@ class TailSource:
         if position is None or always:
             self._begin()
         else:
-            self._resume([Generation.from_saved(saved) for saved in _files(position)])
+            self._resume(files_of(position))
         self._is_ready = True
 
     def read(self, timeout: float) -> Batch | None:
@@ -242,13 +243,7 @@ class TailSource:
 
     def _batch(self, messages: list[Message]) -> Batch:
         self._unsaved = False
-        return Batch(messages, "\n".join([_HEAD, *(it.saved() for it in self._watcher.files)]))
-
-
-def _files(position: str) -> list[dict[str, Any]]:
-    """Return what a position tells of each file: a line of it, in version 0.1 all in the first."""
-    first, *others = position.split("\n")
-    return [*json.loads(first)["files"], *map(json.loads, others)]
+        return Batch(messages, position_of(self._watcher.files))
 
 
 def _as_text(path: str) -> str:

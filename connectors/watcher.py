@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import errno
-import glob
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 
-from connectors.folders import Found, Key, files_in, look_at, one_name_each, rotated
+from connectors.folders import Found, Key, rotated
 from connectors.generations import Generation
+from connectors.matching import matching
 from connectors.openings import Openings
-from connectors.rotation import is_compressed, number_of, numbered_names
-from connectors.sightings import FilesIn, is_continued, may_be_copy, sight, tell_of_loss
+from connectors.resuming import found_again
+from connectors.rotation import number_of, numbered_names
+from connectors.sightings import copy_of, is_continued, is_copy
 
 log = logging.getLogger("streamlnn.tail")
-
-AWAY_KEPT = 1_000
-"""So many files of earlier runs that are gone now may come back and be read on."""
 
 _TRIES = 20
 _NEVER = 1 << 63
@@ -60,16 +56,13 @@ class Watcher:
         self._remember_past()
         self._began = time.time_ns() - _CLOCK_TICK
 
-    def resume(self, saved: Iterable[Generation], now: float) -> None:
+    def resume(self, saved: Sequence[Generation], now: float) -> None:
         """Find the files of an earlier run under whatever name, and those that came since."""
         self.close()
         last_changes: dict[str, int] = {}
-        folders: FilesIn = cache(lambda folder: {found.key: found for found in files_in(folder)})
-        taken: set[Key] = set()
         for file in saved:
-            self._find_again(file, folders, taken)
             last_changes[file.origin] = max(file.changed, last_changes.get(file.origin, 0))
-        self._forget_long_gone()
+        self.files = found_again(saved, self._openings)
         self.scan(now, last_changes)
         self._remember_past()
 
@@ -106,7 +99,7 @@ class Watcher:
     def truncated(self, file: Generation) -> None:
         """Begin a file anew that was cut; go on first in the copy that rotation took of it."""
         log.info("%s was truncated: reading it from its beginning", file.path)
-        copy = self._copy_of(file)
+        copy = copy_of(file, self._by_key())
         at = self.files.index(file)
         self.files.insert(at + 1, file.anew())
         self._openings.note(self.files[at + 1])
@@ -131,23 +124,7 @@ class Watcher:
     # What is new
 
     def _matches(self) -> list[Found]:
-        names = {
-            os.path.normpath(name)
-            for pattern in self._paths
-            for name in glob.glob(pattern, recursive=True)
-        }
-        compressed = sorted(filter(is_compressed, names))
-        tell = self._openings.tell
-        tell(
-            bool(compressed),
-            "compressed",
-            "%s is compressed and passed over, as others like it: give paths that do not match it",
-            *compressed[:1],
-        )
-        looks = (look_at(name) for name in sorted(names.difference(compressed)))
-        found = [look for look in looks if look is not None]
-        tell(not found, "nothing", "no file matches %s yet: waiting", ", ".join(self._paths))
-        return one_name_each(found)
+        return matching(self._paths, self._openings.tell)
 
     def _new_ones(
         self, matches: list[Found], last_changes: Mapping[str, int]
@@ -220,7 +197,7 @@ class Watcher:
         opened: list[Generation] = []
         for found, origin in new:
             file = Generation(origin, found.path)
-            file.is_copy = self._is_copy(found, origin)
+            file.is_copy = is_copy(found, origin, self.files)
             if not self._openings.attach(file):
                 continue
             opened.append(file)
@@ -237,25 +214,6 @@ class Watcher:
         self.files += opened
         _close(file for file in opened if file.is_copy)
 
-    def _is_copy(self, found: Found, origin: str) -> bool:
-        # Copytruncate leaves the file itself in place; after a renaming it would be elsewhere.
-        return found.path != origin and any(
-            file.origin == origin
-            and file.is_open
-            and file.path == origin
-            and file.heads(found.path)
-            for file in self.files
-        )
-
-    def _copy_of(self, file: Generation) -> Found | None:
-        known = self._by_key()
-        candidates = [
-            found
-            for found, _ in rotated([file.origin])
-            if found.key != file.key and file.begins_like(found.path) and may_be_copy(found, known)
-        ]
-        return max(candidates, key=lambda found: found.changed, default=None)
-
     # What was there before
 
     def _remember_past(self) -> None:
@@ -270,30 +228,11 @@ class Watcher:
             file.is_finished = True
             self._past.append(file)
 
-    def _find_again(self, file: Generation, folders: FilesIn, taken: set[Key]) -> None:
-        found = sight(file, folders, taken)
-        if found is not None:
-            taken.add(found.key)
-            file.path = found.path
-            is_over = file.is_copy or (file.is_finished and found.changed == file.changed)
-            if not is_over and self._openings.room():
-                self._openings.attach(file)
-        elif file.was_read or file.is_copy:
-            return
-        else:
-            tell_of_loss(file)
-            file.is_away = True
-        self.files.append(file)
-
-    def _forget_long_gone(self) -> None:
-        away = sorted((file.changed for file in self.files if file.is_away), reverse=True)
-        oldest = away[AWAY_KEPT - 1] if len(away) >= AWAY_KEPT else 0
-        self.files = [it for it in self.files if not it.is_away or it.changed >= oldest]
-
     # What is over
 
     def _retire(self, matches: list[Found], now: float) -> None:
         in_place = {(found.path, found.key) for found in matches}
+        self._openings.forget_closed()
         for file in [known for known in self.files if known.is_open]:
             file.rests = False
             if (file.origin, file.key) in in_place or self._has_more(file):

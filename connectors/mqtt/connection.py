@@ -93,6 +93,7 @@ class MqttConnection:
         self._tries_of_5 = 1
         self._rivals = Rivals()
         self._restraint = Restraint()
+        self._asked: dict[int, Sequence[str]] = {}
         self._why = f"{who} is not connected"
 
     @property
@@ -121,15 +122,18 @@ class MqttConnection:
         else:
             self._try_both()
 
-    def turn(self, timeout: float, messages: int = PACKETS_PER_TURN) -> None:
+    def turn(self, timeout: float, messages: int | None = None) -> None:
         """Wait up to `timeout` seconds for the socket, then read up to `messages` and write.
 
-        Returns as soon as something was read and the socket is drained. Answers are read whatever
-        `messages` is: a connection on which nobody takes any stays alive.
+        Without `messages` so many are read as a broker may send before we acknowledge any. Returns
+        as soon as something was read and the socket is drained. One message is always read: a
+        connection on which nobody takes any stays alive, for answers may stand behind it.
         """
         client, wire = self._live()
+        if messages is None:
+            messages = self.session.receive_maximum - len(self.inbox)
         if self._wait(wire, min(timeout, _WAIT_SECS)):
-            self._read(client, wire, messages)
+            self._read(client, wire, max(1, messages))
         self._outgoing.pump(wire, fresh=self._fresh)
         if client.want_write():
             client.loop_write()
@@ -141,22 +145,34 @@ class MqttConnection:
         self,
         groups: Sequence[Sequence[str]],
         send: Callable[[GuardedClient, Sequence[str]], int | None],
-    ) -> dict[str, ReasonCode]:
+    ) -> dict[str, ReasonCode] | None:
         """Send something of each group of filters, and return the broker's answer to each filter.
 
-        `send` returns the packet id. A filter of which the broker says nothing has no answer.
+        `send` returns the packet id. A filter of which the broker says nothing has no answer. None
+        when so much stands before the answers that it has to be taken first: ask `answers` then.
         """
         client, wire = self._live()
         asked = {send(client, some) or 0: some for some in groups}
         wire.flush()
         self._check(client)
+        self._asked = asked
         self._heard.expect(asked)
-        self._await(lambda: self._heard.answered, _OPEN_SECS)
+        self._await(lambda: self._heard.answered or self._is_flooded, _OPEN_SECS)
+        return self.answers()
+
+    def answers(self) -> dict[str, ReasonCode] | None:
+        """Return the broker's answers to the last request; None while one of them is missing."""
+        if not self._heard.answered:
+            return None
         return {
             one: reason
-            for mid, some in asked.items()
+            for mid, some in self._asked.items()
             for one, reason in zip(some, self._heard.answers[mid], strict=False)
         }
+
+    @property
+    def _is_flooded(self) -> bool:
+        return len(self.inbox) >= self.session.receive_maximum
 
     def give_up(self, why: str) -> NoReturn:
         """Break off: the broker is there, and of no use as it is."""

@@ -16,7 +16,7 @@ from connectors.mqtt.connection import MqttConnection
 from connectors.mqtt.examine import examine_source
 from connectors.mqtt.incoming import Arrival
 from connectors.mqtt.settings import MqttSourceSettings
-from connectors.mqtt.subscribing import subscribe, unsubscribe
+from connectors.mqtt.subscribing import is_granted, subscribe, unsubscribe
 from connectors.mqtt.topics import check_filter
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Batch, Context, Message, NotConnected
@@ -105,7 +105,6 @@ class MqttSource:
         self._taken = self._durable = 0
         self._look_at_session(expected)
         self._subscribe()
-        self._ready = True
 
     def read(self, timeout: float) -> Batch | None:
         """Return what has come, at most 1,024 messages, waiting `timeout` seconds for the first.
@@ -126,6 +125,7 @@ class MqttSource:
         it behind the messages.
         """
         self.connection.turn(0.0)
+        self._look_for_grants()
 
     def ack(self, position: str) -> None:
         """Acknowledge to the broker, in order, all messages up to `position`."""
@@ -161,7 +161,12 @@ class MqttSource:
 
     def _subscribe(self) -> None:
         retained = _RETAIN_NEVER if self.settings.retained == "ignore" else _RETAIN_NEW
-        subscribe(self.connection, self.filters, self.settings.qos, retained)
+        if subscribe(self.connection, self.filters, self.settings.qos, retained):
+            self._granted()
+
+    def _granted(self) -> None:
+        """Note that all subscriptions stand, and end those of an earlier configuration."""
+        self._ready = True
         outdated = [one for one in self._known.filters if one not in self.filters]
         if outdated and self.connection.session_present:
             log.info("mqtt source %r no longer follows %s", self.id, ", ".join(outdated))
@@ -192,9 +197,14 @@ class MqttSource:
             self.connection.turn(
                 timeout if told and not waiting else 0.0, max(0, _MAX_BATCH - waiting)
             )
+            self._look_for_grants()
         except NotConnected:
             if not self.connection.inbox:
                 raise
+
+    def _look_for_grants(self) -> None:
+        if not self._ready and is_granted(self.connection, self.filters, self.settings.qos):
+            self._granted()
 
     def _take(self) -> Batch | None:
         messages: list[Message] = []

@@ -18,10 +18,12 @@ _FILTERS_A_PACKET = 8  # some hosted brokers take no more
 
 def subscribe(
     connection: MqttConnection, filters: Sequence[str], qos: int, retain_handling: int
-) -> None:
+) -> bool:
     """Subscribe, never to what this connection publishes, and wait for the broker's word.
 
-    Raises `NotConnected` when a filter is refused or the broker is lost.
+    A broker that has kept our session may send all that it has queued before that word: False tells
+    that this has to be taken first, and then `is_granted` asked. Raises `NotConnected` when a
+    filter is refused or the broker is lost.
     """
 
     def ask(client: GuardedClient, some: Sequence[str]) -> int | None:
@@ -30,7 +32,16 @@ def subscribe(
             return client.subscribe([(one, options) for one in some])[1]
         return client.subscribe([(one, qos) for one in some])[1]
 
-    _judge(connection, connection.request(_few(filters), ask), filters, qos)
+    connection.request(_few(filters), ask)
+    return is_granted(connection, filters, qos)
+
+
+def is_granted(connection: MqttConnection, filters: Sequence[str], qos: int) -> bool:
+    """Tell whether the broker has granted what `subscribe` asked for. Raises as that does."""
+    grants = connection.answers()
+    if grants is not None:
+        _judge(connection, grants, filters, qos)
+    return grants is not None
 
 
 def unsubscribe(connection: MqttConnection, filters: Sequence[str]) -> None:
@@ -38,7 +49,7 @@ def unsubscribe(connection: MqttConnection, filters: Sequence[str]) -> None:
     answers = connection.request(
         _few(filters), lambda client, some: client.unsubscribe(list(some))[1]
     )
-    for one, reason in answers.items():
+    for one, reason in (answers or {}).items():
         if reason.is_failure:
             log.warning(
                 "%s: the broker keeps the subscription %r (%s)", connection.who, one, reason

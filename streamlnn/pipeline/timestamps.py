@@ -36,6 +36,8 @@ _RFC3339 = re.compile(
 _EITHER = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX = 2**63 - 1
+_LONGEST = 100
+"""Letters of a stamp; a longer text is none, and might take long to be found out."""
 
 Parser = Callable[[object], int]
 
@@ -88,9 +90,11 @@ def _bounded(nanoseconds: int, value: object) -> int:
 def _unix(value: object, unit: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value * unit
-    if isinstance(value, float | str):
+    if isinstance(value, float | str) and len(str(value)) <= _LONGEST:
         try:
-            return int(Decimal(str(value).strip()) * unit)
+            moment = Decimal(str(value).strip()) * unit
+            # Before it is an integer: one of a million digits would take a minute to become one.
+            return int(moment) if abs(moment) < _MAX else _MAX
         except (DecimalException, ValueError, OverflowError):
             pass
     raise DecodeError(f"time {value!r:.80} is not a number since 1970")
@@ -99,7 +103,7 @@ def _unix(value: object, unit: int) -> int:
 def _guess(value: object, home: tzinfo) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _unix(value, _unit_by_size(abs(value)))
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _LONGEST:
         text = value.strip()
         for attempt in (_numeric_text, _rfc3339, *(_by(pattern) for pattern in _PATTERNS)):
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from streamlnn.pipeline.contract import Tree
@@ -13,6 +14,11 @@ USUAL_TIME_NAMES = ("time", "timestamp", "ts", "date", "datetime", "reported_at"
 GAPS = frozenset({"", "unavailable", "unknown", "nan", "null", "none", "n/a", "na"})
 _TRUTH = {"true": 1.0, "false": 0.0, "on": 1.0, "off": 0.0}
 MISSING = object()
+
+MOST_LEAVES = 10_000
+"""So many leaves are looked at: more are no sensor's, and looking would take seconds."""
+_COMPARED = 200
+_QUOTED = 100
 
 
 def lookup(tree: Tree, path: str) -> Any:
@@ -35,7 +41,8 @@ def numeric_paths(tree: Tree, *, as_text: bool) -> list[str]:
 
     With `as_text` (a CSV line) a text that reads as a number counts, and so does an empty cell.
     """
-    leaves = [(path, leaf) for path, leaf in _leaves(tree, "") if _is_numeric(leaf, as_text)]
+    first = islice(_leaves(tree, ""), MOST_LEAVES)
+    leaves = [(path, leaf) for path, leaf in first if _is_numeric(leaf, as_text)]
     return sorted((path for path, _ in leaves), key=_has_index)
 
 
@@ -86,7 +93,7 @@ def usual_time(tree: Tree) -> str | None:
     """Return the path of the leaf that is named like a time, the shallowest first, or None."""
     candidates = [
         path
-        for path, leaf in _leaves(tree, "")
+        for path, leaf in islice(_leaves(tree, ""), MOST_LEAVES)
         if leaf is not None
         and not isinstance(leaf, bool)
         and not _has_index(path)
@@ -101,7 +108,7 @@ def _time_rank(path: str) -> tuple[int, int]:
 
 def near(tree: Tree, path: str) -> str:
     """Return a hint for a message: the path in `tree` that is nearest to the one asked for."""
-    known = [leaf for leaf, _ in _leaves(tree, "") if leaf]
+    known = [leaf[:_QUOTED] for leaf, _ in islice(_leaves(tree, ""), _COMPARED) if leaf]
     close = get_close_matches(path, known, n=1, cutoff=0.4)
     if close:
         return f" (nearest: {close[0]!r})"

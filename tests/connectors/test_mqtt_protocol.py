@@ -52,6 +52,43 @@ def test_a_dropped_message_is_acknowledged_in_its_turn(broker, source):
     assert broker.mids(PUBACK, connection=1) == [1, 2, 3]
 
 
+class Flood(FakeBroker):
+    """Debian's mosquitto 2.0.11: once a session has a backlog, all of it comes before an answer."""
+
+    def _answer(self, kind, body):
+        if kind == SUBSCRIBE:
+            self.asked = body
+            for mid in range(1, 31):
+                self.publish(b"a", b"%d" % mid, mid)
+        else:
+            super()._answer(kind, body)
+
+
+def test_a_backlog_before_the_answer_to_a_subscription_is_taken_first():
+    with Flood(session_present=True) as broker:
+        source = make_source(broker.url, "a", receive_maximum=20)
+        source.connect(None)
+        reader = Reader(source)
+        reader.until_count(30)
+        assert not source.ready
+        broker.wait(PUBACK, 30)
+        FakeBroker._answer(broker, SUBSCRIBE, broker.asked)
+        reader.until(lambda: source.ready)
+        source.close()
+
+
+def test_a_refusal_behind_a_backlog_is_told():
+    with Flood(session_present=True) as broker:
+        source = make_source(broker.url, "a", receive_maximum=20)
+        source.connect(None)
+        Reader(source).until_count(30)
+        broker.granted = 0x87
+        FakeBroker._answer(broker, SUBSCRIBE, broker.asked)
+        with pytest.raises(NotConnected, match="refuses the subscription 'a'"):
+            Reader(source).until(lambda: source.ready)
+        source.close()
+
+
 def test_dropped_messages_alone_never_fill_the_window(broker, source):
     for mid in range(1, 6):
         broker.publish(b"\xff", b"", mid)

@@ -47,8 +47,9 @@ def pipeline(
     folder: Path | None, source: Any, sink: Any, table: dict[str, Any] | None = None, **more: Any
 ) -> Pipeline:
     streams = StreamMap([StreamSettings(**{**TABLE, **(table or {})})], JsonCodec())
+    observer = more.pop("observer", Observer())
     return Pipeline(
-        Journal(folder), [(source, streams)], [sink], Observer(), instance="i", model=MODEL, **more
+        Journal(folder), [(source, streams)], [sink], observer, instance="i", model=MODEL, **more
     )
 
 
@@ -74,12 +75,14 @@ def uncut(items: Sequence[Any]) -> CollectingSink:
     return sink
 
 
-def run_to_the_end(folder: Path, source: Any, sink: Any) -> int:
+def run_to_the_end(
+    folder: Path, source: Any, sink: Any, table: dict[str, Any] | None = None
+) -> int:
     """Restart after each kill until the script is through; return how often that was."""
     kills = 0
     while True:
         try:
-            pipeline(folder, source, sink).run()
+            pipeline(folder, source, sink, table).run()
         except Abort:
             kills += 1
         else:

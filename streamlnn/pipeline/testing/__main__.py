@@ -11,6 +11,8 @@ from streamlnn.pipeline.testing.soak.course import Settings, soak
 from streamlnn.pipeline.testing.soak.plan import Kind
 
 _COUNT = click.IntRange(min=0)
+_MORE_THAN_NONE = click.FloatRange(min=0, min_open=True)
+_SHARE = click.FloatRange(min=0, max=1, max_open=True)
 
 
 @click.group()
@@ -19,8 +21,20 @@ def main() -> None:
 
 
 @main.command("soak")
-@click.option("--minutes", default=10.0, show_default=True, help="How long harm is done.")
-@click.option("--rate", default=1000.0, show_default=True, help="Samples a second, if possible.")
+@click.option(
+    "--minutes",
+    default=10.0,
+    type=_MORE_THAN_NONE,
+    show_default=True,
+    help="How long harm is done.",
+)
+@click.option(
+    "--rate",
+    default=1000.0,
+    type=_MORE_THAN_NONE,
+    show_default=True,
+    help="Samples a second, if possible.",
+)
 @click.option("--streams", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=1, show_default=True, help="Of signals and of faults.")
 @click.option("--kills", default=0, type=_COUNT, help="kill -9 of the daemon, in recovery too.")
@@ -29,7 +43,9 @@ def main() -> None:
 @click.option("--broker-freezes", default=0, type=_COUNT, help="It stops answering, for seconds.")
 @click.option("--reconnects", default=0, type=_COUNT, help="The daemon's line is cut.")
 @click.option("--consumer-freezes", default=0, type=_COUNT, help="It takes nothing, for seconds.")
-@click.option("--garbage", default=0.005, show_default=True, help="Share of unreadable payloads.")
+@click.option(
+    "--garbage", default=0.005, type=_SHARE, show_default=True, help="Share of unreadable payloads."
+)
 @click.option("--keep", is_flag=True, help="Leave the folder, with all that was heard.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def _soak(

@@ -61,7 +61,7 @@ class Broker:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
-            self._process.wait(_END_SECS)
+            self._wait()
             self._process = None
 
     def restart(self, secs: float) -> None:
@@ -76,6 +76,15 @@ class Broker:
         self._process.send_signal(signal.SIGSTOP)
         time.sleep(secs)
         self._process.send_signal(signal.SIGCONT)
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        try:
+            self._process.wait(_END_SECS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise SoakFailed(f"mosquitto did not end within {_END_SECS:g} s") from None
 
     def _is_up(self) -> bool:
         assert self._process is not None

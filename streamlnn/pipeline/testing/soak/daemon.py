@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 from streamlnn.pipeline.testing.soak.waiting import SoakFailed, free_port, listens, wait_until
@@ -110,7 +111,12 @@ class Daemon:
         if self._process is None:
             return
         self._process.terminate()
-        code = self._process.wait(_END_SECS)
+        try:
+            code = self._process.wait(_END_SECS)
+        except subprocess.TimeoutExpired:
+            self.troubles.append(f"did not end within {_END_SECS:g} s when told to stop")
+            self.kill()
+            return
         if code != 0:
             self.troubles.append(f"ended with {code} when told to stop")
         self._process = None
@@ -125,9 +131,9 @@ class Daemon:
     def ask(self, path: str) -> bytes | None:
         """Return what its HTTP server answers; None when it does not, or not well."""
         url = f"http://127.0.0.1:{self.http}{path}"
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        with suppress(OSError, HTTPException), urllib.request.urlopen(url, timeout=5) as answer:
             return bytes(answer.read())
-        return None
+        return None  # it may have been killed in the middle of its answer
 
     def _is_ready(self) -> bool:
         return self._has_begun() and self.ask("/readyz") is not None

@@ -133,8 +133,8 @@ class Publisher:
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _: Any) -> None:
         parcel = self._flying.pop(mid)
-        if reason.is_failure:
-            self._again.append(parcel)
-        elif parcel.number is not None and not self.confirmed[parcel.number]:
+        if reason.is_failure or parcel.number is None:
+            return
+        if not self.confirmed[parcel.number]:
             self.confirmed[parcel.number] = 1
             self.confirmations += 1
