@@ -6,14 +6,11 @@ server or a broker that stands still cannot keep it from hearing them.
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from streamlnn.daemon.orders import Order, Orders
 from streamlnn.model import stepping
 from streamlnn.pipeline.loop import Pipeline
-
-log = logging.getLogger("streamlnn.run")
 
 
 class Worker:
@@ -30,7 +27,6 @@ class Worker:
         threading.Thread(target=self._work, name="streamlnn-loop", daemon=True).start()
 
     def _work(self) -> None:
-        log.info("loading the compiled model; the first start on a machine compiles it: 20 to 60 s")
         try:
             stepping.warm()
             self.loading = False
