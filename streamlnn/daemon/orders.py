@@ -22,7 +22,7 @@ Order = Enum("Order", "STOP RELOAD OVER")
 
 
 class Orders:
-    """Orders in the order they came. `for_secs` is when to stop by itself, None: never.
+    """Orders in the order they came. `for_secs` after `begin` it is time to stop, None: never.
 
     With `reloads` SIGHUP means to read the configuration again; but from a terminal that has gone
     it means what it always did. Whatever has not ended 6.5 s after the first order to stop is left
@@ -37,12 +37,10 @@ class Orders:
         self._for_secs = for_secs
         self._numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if reloads else [])]
         self._had_terminal = os.isatty(2)
-        self._stops = False
+        self._stops = self._begun = False
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._hear) for number in self._numbers}
-        if self._for_secs is not None:
-            self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,6 +48,12 @@ class Orders:
         self._patience.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def begin(self) -> None:
+        """Let the time run, at the first call: loading the model is no part of it."""
+        if self._for_secs is not None and not self._begun:
+            self._begun = True
+            self._timer.start()
 
     def put(self, order: Order) -> None:
         """Give an order, from any thread."""

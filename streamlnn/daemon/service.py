@@ -62,10 +62,10 @@ class Service:
         self._notifier = Notifier()
         self._status = NotifiedStatus(self._notifier)
         self._serving = Serving(self._status)
+        self._is_first = True
 
     def run(self) -> None:
         """Run pipelines, one after the other, until told to stop."""
-        log.info("loading the compiled model; the first start on a machine compiles it: 20 to 60 s")
         try:
             while self._run_pipeline():
                 log.info("the new configuration is taken over")
@@ -82,6 +82,9 @@ class Service:
             self._serving.change(config.http)
         for doubt in config.doubts():
             log.warning("%s", doubt)
+        if self._is_first:
+            log.info("loading the compiled model; a machine's first start compiles it: 20 to 60 s")
+            self._is_first = False
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
         goes_on = self._follow(worker := Worker(pipeline, self._orders))
         self._look_back(worker)

@@ -30,6 +30,7 @@ class Worker:
         try:
             stepping.warm()
             self.loading = False
+            self._orders.begin()
             self.pipeline.run()
         except BaseException as error:  # raised again in the main thread
             self.error = error

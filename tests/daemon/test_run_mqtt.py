@@ -272,6 +272,13 @@ def test_two_daemons_on_one_data_directory_are_refused(plant: Plant) -> None:
     assert b"in use by another streamlnn" in second.stderr
 
 
+def publish_to_a_guest(broker: Broker, messages: list[tuple[str, bytes]]) -> None:
+    """Publish once somebody with a random name has subscribed."""
+    subscribed = "Received SUBSCRIBE from streamlnn-"
+    wait_until(lambda: subscribed in broker.log.read_text(), "a dry run to look", secs=60)
+    broker.publish_all(messages)
+
+
 def test_a_dry_run_says_what_it_would_publish_and_takes_nothing_from_the_daemon(
     plant: Plant, broker: Broker
 ) -> None:
@@ -280,7 +287,7 @@ def test_a_dry_run_says_what_it_would_publish_and_takes_nothing_from_the_daemon(
     with running(plant.config, plant.http):
         broker.publish_all(messages[:10])
     broker.publish_all(messages[10:30])
-    looking = threading.Timer(3.0, broker.publish_all, (messages[30:],))
+    looking = threading.Thread(target=publish_to_a_guest, args=(broker, messages[30:]))
     looking.start()
     dry = streamlnn("run", plant.config, "--dry-run", "--for", "8s")
     looking.join()

@@ -1,9 +1,8 @@
 """SIGTERM when the daemon waits for something that does not come.
 
 Injected: SIGTERM to a real daemon (a) while its model is compiled for the first time, with an empty
-cache; (b) while it connects to a broker that takes the connection and does not answer to TLS; (c)
-with a sink whose broker is away and
-forecasts waiting for it. A frozen broker is in `test_reload`.
+cache; (b) while it connects to a broker that takes the connection and does not answer to TLS, and
+forecasts wait for a sink whose broker is away. A frozen broker is in `test_reload`.
 
 Must hold: it ends with exit code 0 within 8 s, and while compiling at once; liveness is green and
 readiness says what is missing until then; what was not delivered is told and kept.
@@ -88,7 +87,8 @@ def test_while_the_model_is_compiled(tmp_path: Path) -> None:
         daemon.kill()
 
 
-def test_while_a_broker_does_not_answer_to_tls(tmp_path: Path) -> None:
+def test_while_one_broker_does_not_answer_to_tls_and_another_is_away(tmp_path: Path) -> None:
+    (tmp_path / "pump.csv").write_text("\n".join(["time,flow", *(f"{n},1" for n in range(50)), ""]))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
         url = f"mqtts://127.0.0.1:{silent.getsockname()[1]}"
@@ -98,21 +98,6 @@ def test_while_a_broker_does_not_answer_to_tls(tmp_path: Path) -> None:
             with silent.accept()[0]:
                 assert answers(f"http://127.0.0.1:{http}/healthz")
                 assert end(daemon) < MOST_SECS
+                assert daemon.has_ended_saying("50 forecasts and events are not confirmed by their")
         finally:
             daemon.kill()
-
-
-def test_while_a_sink_is_away(tmp_path: Path) -> None:
-    (tmp_path / "pump.csv").write_text("\n".join(["time,flow", *(f"{n},1" for n in range(50)), ""]))
-    config, http = configure(tmp_path, f"mqtt://127.0.0.1:{free_port()}")
-    daemon = Daemon(config)
-    try:
-        daemon.wait_ready(http)
-        wait_until(lambda: "degraded" in told(http, "/readyz"), "the lost sink")
-        assert "sink 'mqtt' is lost" in told(http, "/readyz")["degraded"][0]
-        url = f"http://127.0.0.1:{http}/api/v1/streams/pump"
-        wait_until(lambda: answers(url), "a forecast")
-        assert end(daemon) < MOST_SECS
-        assert daemon.has_ended_saying("are not confirmed by their sink: they are kept")
-    finally:
-        daemon.kill()

@@ -17,6 +17,8 @@ from streamlnn.pipeline.testing.soak.daemon import Daemon
 WARM_SECS = 60.0
 """A new process fills its caches so long; only then does growth tell something."""
 _LEAST_LOOKS = 30
+_LAST_LOOKS = 3
+"""A process that is being ended has closed files already."""
 _MB = 1e6
 _HOUR = 3600.0
 _ACKNOWLEDGED = re.compile(rb"^streamlnn_messages_total\S* (\S+)", re.MULTILINE)
@@ -75,7 +77,8 @@ class Vitals:
     def growth(self) -> Growth | None:
         """Return how the longest life went; None when none was long enough to tell."""
         longest = max(self.looks.values(), key=len, default=[])
-        return growth([look for look in longest if look.secs >= WARM_SECS])
+        alive = longest[:-_LAST_LOOKS]
+        return growth([look for look in alive if look.secs >= WARM_SECS])
 
 
 def growth(looks: list[Look]) -> Growth | None:
