@@ -157,7 +157,7 @@ needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="nee
 def test_the_journal_writes_about_as_much_as_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pipeline, "_snapshot_all", lambda _: None)
+    monkeypatch.setattr("streamlnn.pipeline.snapshots.Snapshots.all", lambda *_: None)
     alone = written(pipeline(tmp_path / "a", 500, 1).run) / 500
     many = written(pipeline(tmp_path / "b", 100, 100).run) / 100
     assert COMMIT_BYTES / 2 < alone < COMMIT_BYTES * 2
