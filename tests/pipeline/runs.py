@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,14 @@ def pipeline(
 ) -> Pipeline:
     streams = StreamMap([StreamSettings(**{**TABLE, **(table or {})})], JsonCodec())
     observer = more.pop("observer", Observer())
-    return Pipeline(
-        Journal(folder), [(source, streams)], [sink], observer, instance="i", model=MODEL, **more
-    )
+    with ExitStack() as held:
+        # On a damaged journal not even a pipeline can be made.
+        journal = held.enter_context(closing(Journal(folder)))
+        made = Pipeline(
+            journal, [(source, streams)], [sink], observer, instance="i", model=MODEL, **more
+        )
+        held.pop_all()
+    return made
 
 
 def said(outputs: Sequence[Output]) -> dict[tuple[str, int, int], set[bytes]]:
