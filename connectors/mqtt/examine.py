@@ -6,7 +6,6 @@ the daemon never reads. A session that is needed for a while expires by itself s
 
 from __future__ import annotations
 
-import ipaddress
 import statistics
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from connectors.mqtt.client import random_id
 from connectors.mqtt.guest import Guest
-from connectors.mqtt.settings import Address, BrokerSettings, MqttSinkSettings, MqttSourceSettings
+from connectors.mqtt.settings import BrokerSettings, MqttSinkSettings, MqttSourceSettings
 from streamlnn.pipeline.contract import Context, Finding, NotConnected
 
 PROBE_MESSAGES = 5_000
@@ -92,7 +91,7 @@ def _kind(guest: Guest) -> str:
 
 def _privacy(settings: BrokerSettings) -> Finding:
     address = settings.address
-    if _is_here(address):
+    if address.is_here:
         return Finding("privacy", "ok", "the broker is on this machine")
     if not address.secure:
         said = "the password and all values" if settings.username else "all values"
@@ -102,17 +101,6 @@ def _privacy(settings: BrokerSettings) -> Finding:
         way_out = "set allow_anonymous false on the broker, here username and password_file"
         return Finding("privacy", "warning", "the broker lets in everybody", way_out)
     return Finding("privacy", "ok", "encrypted, with a name")
-
-
-def _is_here(address: Address) -> bool:
-    try:
-        return (
-            address.transport == "unix"
-            or address.host == "localhost"
-            or ipaddress.ip_address(address.host).is_loopback
-        )
-    except ValueError:
-        return False
 
 
 def _limits(guest: Guest) -> Iterator[Finding]:

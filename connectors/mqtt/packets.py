@@ -1,7 +1,7 @@
 """The two packets that come and go by the thousand: PUBLISH and PUBACK, read and written.
 
-Everything else is paho's. It makes some 30 Python objects of each of these, which cost three times
-as much as all that a forecast needs besides its model (the figures stand in docs/reliability.md).
+Everything else is paho's. It makes some 30 Python objects of each of these and sends each on its
+own: docs/reliability.md has what that costs.
 """
 
 from __future__ import annotations

@@ -58,7 +58,12 @@ class Address:
     @property
     def is_private(self) -> bool:
         """True where nobody on the way can read along: encrypted, or on this machine."""
-        if self.secure or self.transport == "unix" or self.host == "localhost":
+        return self.secure or self.is_here
+
+    @property
+    def is_here(self) -> bool:
+        """True when the broker is on this machine."""
+        if self.transport == "unix" or self.host == "localhost":
             return True
         try:
             return ip_address(self.host).is_loopback

@@ -83,8 +83,11 @@ class Wire:
     @property
     def ready(self) -> bool:
         """True when there is something to read that a poll of the socket does not see."""
-        if self._large is None and self._bounds() is not None:
-            return True
+        try:
+            if self._large is None and self._bounds() is not None:
+                return True
+        except Malformed:
+            return True  # which `next` will tell
         pending = getattr(self._sock, "pending", None)  # decrypted already
         return pending is not None and pending() > 0
 

@@ -122,6 +122,16 @@ def test_packets_are_the_same_however_the_bytes_come(sizes: list[int], cuts: lis
     assert all(len(payload) == size for payload, size in whole)
 
 
+@pytest.mark.parametrize("garbage", [b"\x32\xff\xff\xff\xff", b"\x90\xff\xff\x03"])
+def test_what_can_be_no_packet_is_told_by_reading_and_never_by_looking(garbage: bytes) -> None:
+    """It may stand behind a packet that was read, in a turn that ended there."""
+    wire = Wire(Socket(packets.puback(7) + garbage), limit=1000)
+    assert wire.next() is not None
+    assert wire.ready
+    with pytest.raises(packets.Malformed):
+        wire.next()
+
+
 def test_of_a_huge_message_no_more_is_kept_than_its_head() -> None:
     head = b"\x32" + packets.in_digits(200_000_000) + _string(b"t") + b"\0\7"
     wire = Wire(Socket(head, *[bytes(60_000)] * 100), limit=1000)
