@@ -24,6 +24,7 @@ test: $(VENV)/dev broker
 soak: $(VENV)/dev broker
 	$(BIN)/python -P -m streamlnn.pipeline.testing soak --minutes 10 --rate 2000 \
 	  --kills 200 --broker-restarts 10 $(ARGS)
+	STREAMLNN_EXAMPLES=3000 $(BIN)/pytest tests/faults/test_damage.py tests/faults/test_power_cut.py
 	$(BIN)/pytest -m soak
 
 lint: $(VENV)/dev

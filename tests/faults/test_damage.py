@@ -115,6 +115,7 @@ def without_syncing(folder: Path, durable: bool, read_only: bool) -> Any:
     return open_file(folder, durable=False, read_only=read_only)
 
 
+@pytest.mark.timeout(1800)
 def test_damage_is_told_or_made_good_and_never_learned_from(
     killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

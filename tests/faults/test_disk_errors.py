@@ -18,10 +18,9 @@ from pathlib import Path
 import apsw
 import pytest
 from lossy_disk import LossyDisk, journals_on
-from runs import BrokerLike, batches, limited, pipeline, said, uncut
+from runs import BrokerLike, batches, limited, often, pipeline, said, uncut
 
 from streamlnn.errors import StoreError
-from streamlnn.pipeline import loop, snapshots, store
 from streamlnn.pipeline.testing import CollectingSink
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -29,10 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "AUTOCHECKPOINT_PAGES", 20)
-    monkeypatch.setattr(snapshots, "REDO_LIMIT", 15)
-    monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
-    monkeypatch.setattr(loop, "IDLE_SECS", 0.0)
+    often(monkeypatch, records=15)
 
 
 @pytest.mark.parametrize("error", [apsw.IOError, apsw.FullError], ids=["EIO", "ENOSPC"])

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from lossy_disk import LossyDisk, journals_on
-from runs import BrokerLike, batches, limited, pipeline, said, uncut
+from runs import BrokerLike, batches, limited, often, pipeline, said, uncut
 from test_journal import PLAN
 
 from streamlnn.errors import StoreError
 from streamlnn.model.records import Record
-from streamlnn.pipeline import loop, outbox, recovery, snapshots, store
+from streamlnn.pipeline import store
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal, StreamRow
 from streamlnn.pipeline.testing import CollectingSink, ScriptedSource
@@ -34,14 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints, snapshots and full memories come so often that short runs meet them all."""
-    monkeypatch.setattr(store, "AUTOCHECKPOINT_PAGES", 20)
-    monkeypatch.setattr(snapshots, "REDO_LIMIT", 15)
-    monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
-    monkeypatch.setattr(loop, "IDLE_SECS", 0.0)
-    monkeypatch.setattr(outbox, "WINDOW", 7)
-    monkeypatch.setattr(outbox, "FULL", 25)
-    monkeypatch.setattr(recovery, "BLOCK", 4)
+    often(monkeypatch, records=15)
 
 
 def write(folder: Path, committed: list[int]) -> None:
@@ -125,6 +118,7 @@ def test_the_disk_of_these_tests_does_lose_what_is_not_synced(
 CUTS = some.lists(some.tuples(some.integers(1, 400), some.booleans()), min_size=1, max_size=3)
 
 
+@pytest.mark.timeout(1800)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     cuts=CUTS,

@@ -9,7 +9,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from connectors.codecs import JsonCodec
+from streamlnn.pipeline import loop, outbox, recovery, snapshots, store
 from streamlnn.pipeline.contract import Batch, Message, Output
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline
@@ -35,6 +38,20 @@ def message(n: int) -> Message:
 def batches(count: int, size: int = 5) -> list[Batch]:
     messages = [message(n) for n in range(count)]
     return [Batch(messages[at : at + size], "") for at in range(0, count, size)]
+
+
+def often(patch: pytest.MonkeyPatch, records: int) -> None:
+    """Let checkpoints, snapshots and full memories come so often that short runs meet them all.
+
+    A snapshot is due after so many `records`.
+    """
+    patch.setattr(store, "AUTOCHECKPOINT_PAGES", 20)
+    patch.setattr(snapshots, "REDO_LIMIT", records)
+    patch.setattr(loop, "RECOVERED_LIMIT", 15)
+    patch.setattr(loop, "IDLE_SECS", 0.0)
+    patch.setattr(outbox, "WINDOW", 7)
+    patch.setattr(outbox, "FULL", 25)
+    patch.setattr(recovery, "BLOCK", 4)
 
 
 class BrokerLike(ScriptedSource):

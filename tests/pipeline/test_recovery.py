@@ -16,13 +16,14 @@ from runs import (
     batches,
     events,
     limited,
+    often,
     pipeline,
     run_to_the_end,
     said,
     uncut,
 )
 
-from streamlnn.pipeline import loop, outbox, recovery, snapshots
+from streamlnn.pipeline import outbox, recovery, snapshots
 from streamlnn.pipeline.journal import FILE, Journal
 from streamlnn.pipeline.live import LiveStream
 from streamlnn.pipeline.testing import ABORT, DROP, Abort, CollectingSink, ScriptedSource
@@ -30,13 +31,7 @@ from streamlnn.pipeline.testing import ABORT, DROP, Abort, CollectingSink, Scrip
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snapshots and full windows come so often that a short run meets them all."""
-    monkeypatch.setattr(snapshots, "REDO_LIMIT", 20)
-    monkeypatch.setattr(loop, "RECOVERED_LIMIT", 15)
-    monkeypatch.setattr(loop, "IDLE_SECS", 0.0)
-    monkeypatch.setattr(outbox, "WINDOW", 7)
-    monkeypatch.setattr(outbox, "FULL", 25)
-    monkeypatch.setattr(recovery, "BLOCK", 4)
+    often(monkeypatch, records=20)
 
 
 @pytest.mark.parametrize("kind", [ScriptedSource, BrokerLike])
