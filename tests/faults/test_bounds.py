@@ -61,7 +61,7 @@ def test_a_sink_that_takes_nothing_holds_up_no_other(
     deaf.holds = True
     made = two_sinks(tmp_path, ScriptedSource(items), deaf, well)
     made.run()
-    waiting = made._outboxes[0]
+    waiting = made._delivery.outboxes[0]
     assert len(waiting._waiting) <= 51, "memory is bounded"
     assert made.undelivered == 400
     reference = said(uncut(items).durable)
