@@ -11,7 +11,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,47 +20,15 @@ import numpy as np
 from streamlnn.errors import StoreError
 from streamlnn.model.records import Record
 from streamlnn.pipeline.contract import Message, Output
-from streamlnn.pipeline.judge import Clock
-from streamlnn.pipeline.plan import Plan
+from streamlnn.pipeline.rows import REPEATS_KEPT, LogRow, StreamRow
 from streamlnn.pipeline.store import FILE, SEALED, damaged, lock, open_file, seal, trouble
 
-__all__ = ["FILE", "Journal", "StreamRow"]
+__all__ = ["FILE", "REPEATS_KEPT", "Journal", "LogRow", "StreamRow"]
 
-REPEATS_KEPT = 4096
-"""A repeat is recognised among at least so many last records of its stream."""
 DEAD_LETTERS_KEPT = 10_000
 DEAD_LETTER_BYTES = 4096
 GENERATIONS = 2
 _DIGEST_BYTES = 32
-
-
-LogRow = tuple[int, str, int | None, int | None, bytes]
-"""A record as the log has it: its number, stream, time, moment of receiving, and raw values."""
-
-
-@dataclass(slots=True)
-class StreamRow:
-    """What the journal knows of a stream besides its records and its state."""
-
-    name: str
-    owner: str
-    plan: Plan
-    id: int = 0
-    epoch: int = 0
-    since_lsn: int = 0
-    """Learning began after this log number; older snapshots and records belong to the past."""
-    last_lsn: int = 0
-    clock: Clock = field(default_factory=Clock)
-    marks: list[int] = field(default_factory=lambda: [0, 0, 0])
-    """Two log numbers with `REPEATS_KEPT` records between them, and how many came after the newer.
-    Up to the older one no record is needed any more to recognise a repeat."""
-
-    def count(self, lsn: int) -> None:
-        """Note that the stream has a new record."""
-        self.last_lsn = lsn
-        self.marks[2] += 1
-        if self.marks[2] == REPEATS_KEPT:
-            self.marks = [self.marks[1], lsn, 0]
 
 
 class Journal:
@@ -189,23 +156,13 @@ class Journal:
 
     def streams(self) -> dict[str, StreamRow]:
         """Return all streams by name."""
-        return {row[1]: _stream_row(row) for row in self._sound("streams")}
+        return {row[1]: StreamRow.of(row) for row in self._sound("streams")}
 
     def save_stream(self, row: StreamRow) -> None:
         """Write a stream's row; a new one gets its number."""
         if row.id == 0:
             row.id = self._one("SELECT coalesce(max(id), 0) + 1 FROM streams")
-        said = (
-            row.id,
-            row.name,
-            row.owner,
-            msgspec.json.encode(row.plan),
-            row.epoch,
-            row.since_lsn,
-            row.last_lsn,
-            msgspec.json.encode(row.clock),
-            msgspec.json.encode(row.marks),
-        )
+        said = row.columns()
         self._db.execute(
             "INSERT INTO streams VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
             " ON CONFLICT (id) DO UPDATE SET owner = ?3, plan = ?4, epoch = ?5, since_lsn = ?6,"
@@ -467,18 +424,3 @@ class Journal:
             if crc != seal(*said):
                 raise damaged(f"a row of its {table} is not as it was written")
         return [row[:-1] for row in rows]
-
-
-def _stream_row(row: tuple[int, str, str, bytes, int, int, int, bytes, bytes]) -> StreamRow:
-    number, name, owner, plan, epoch, since_lsn, last_lsn, clock, marks = row
-    return StreamRow(
-        name,
-        owner,
-        msgspec.json.decode(plan, type=Plan),
-        number,
-        epoch,
-        since_lsn,
-        last_lsn,
-        msgspec.json.decode(clock, type=Clock),
-        msgspec.json.decode(marks, type=list[int]),
-    )

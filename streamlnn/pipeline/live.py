@@ -6,15 +6,13 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from streamlnn.errors import StateError
 from streamlnn.model import arrays
 from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.newest import newest
 from streamlnn.model.records import NANOSECONDS, Forecast, Record
 from streamlnn.pipeline.contract import Output
-from streamlnn.pipeline.journal import Journal, LogRow, StreamRow
+from streamlnn.pipeline.journal import Journal, StreamRow
 from streamlnn.pipeline.limits import LimitWatch
 from streamlnn.pipeline.messages import Speaker
 from streamlnn.pipeline.plan import Plan
@@ -52,7 +50,7 @@ class LiveStream:
         Nothing is returned of a record that the model fails on: it would fail on it again after
         every restart, and the other streams would stand still for it.
         """
-        forecast = self._advance(lsn, record)
+        forecast = self.advance(lsn, record)
         if forecast is None:
             return []
         events = [*forecast.events, *self.watch.step(forecast, self.row.plan.limits)]
@@ -72,23 +70,8 @@ class LiveStream:
             ),
         ]
 
-    def catch_up(self, rows: list[LogRow]) -> None:
-        """Step records of the log whose outputs nobody waits for any more.
-
-        Costs a third of `step`, with the same state bit for bit; where limits are watched they are
-        stepped one by one.
-        """
-        if self.row.plan.limits:
-            for row in rows:
-                self.step(row[0], record_of(row))
-            return
-        *before, last = rows
-        if before and not self._replay(before):
-            for row in before:
-                self._advance(row[0], record_of(row))
-        self._advance(last[0], record_of(last))
-
-    def _advance(self, lsn: int, record: Record) -> Forecast | None:
+    def advance(self, lsn: int, record: Record) -> Forecast | None:
+        """Step a record without a word of it; None of one that the model fails on."""
         seconds = None if record.time is None else record.time / NANOSECONDS
         self.lsn, self.fresh = lsn, self.fresh + 1
         try:
@@ -111,25 +94,6 @@ class LiveStream:
                 record.time,
             )
         self.failed = True
-
-    def _replay(self, rows: list[LogRow]) -> bool:
-        """Step records in one go; return False, as if it had not been, if the model fails on one.
-
-        Records without a time come from streams that have none at all.
-        """
-        times = [row[2] / NANOSECONDS for row in rows if row[2] is not None]
-        values = np.frombuffer(b"".join(row[4] for row in rows)).reshape(len(rows), -1)
-        before = self.forecaster.state()
-        try:
-            self.forecaster.replay(times or None, values)
-        except Exception:
-            self.forecaster = Forecaster.from_state(self.forecaster.settings, before)
-            return False
-        cadence, hear = self.forecaster.cadence, self.silence.hear
-        for row in rows:
-            hear(row[3], cadence)
-        self.lsn, self.fresh = rows[-1][0], self.fresh + len(rows)
-        return True
 
     def explanation(self) -> dict[str, Any]:
         """Return how much each expert is heard, the seasons in use, and what the reservoir is.
@@ -175,12 +139,6 @@ class LiveStream:
         state = arrays.pack(self.meta, self.forecaster.state())
         journal.save_snapshot(self.row, self.lsn, state)
         self.fresh = 0
-
-
-def record_of(row: LogRow) -> Record:
-    """Return the record that the log tells of."""
-    _, name, time, received, values = row
-    return Record(name, time, np.frombuffer(values), received)
 
 
 def begin(row: StreamRow, instance: str) -> LiveStream:

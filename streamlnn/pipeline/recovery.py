@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
+from streamlnn.model.forecaster import Forecaster
+from streamlnn.model.records import NANOSECONDS, Record
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal, LogRow
-from streamlnn.pipeline.live import LiveStream, record_of, restore
+from streamlnn.pipeline.live import LiveStream, restore
 from streamlnn.pipeline.store import damaged
 
 BLOCK = 512
@@ -32,15 +36,57 @@ def recover(
         beat()
         live = lives[rows[0][1]]
         if rows[-1][0] <= outputs_after:
-            live.catch_up(rows)
+            catch_up(live, rows)
         else:
             for one in rows:
-                outputs += live.step(one[0], record_of(one))
+                outputs += live.step(one[0], _record_of(one))
     for name, live in lives.items():
         if live.lsn < live.row.last_lsn:
             raise damaged(f"record {live.row.last_lsn} of stream {name!r} is missing")
     outputs.sort(key=lambda output: output.lsn or 0)
     return lives, outputs
+
+
+def catch_up(live: LiveStream, rows: list[LogRow]) -> None:
+    """Step records of the log whose outputs nobody waits for any more.
+
+    Costs a third of `LiveStream.step`, with the same state bit for bit; where limits are watched
+    they are stepped one by one.
+    """
+    if live.row.plan.limits:
+        for row in rows:
+            live.step(row[0], _record_of(row))
+        return
+    *before, last = rows
+    if before and not _replay(live, before):
+        for row in before:
+            live.advance(row[0], _record_of(row))
+    live.advance(last[0], _record_of(last))
+
+
+def _replay(live: LiveStream, rows: list[LogRow]) -> bool:
+    """Step records in one go; return False, as if it had not been, if the model fails on one.
+
+    Records without a time come from streams that have none at all.
+    """
+    times = [row[2] / NANOSECONDS for row in rows if row[2] is not None]
+    values = np.frombuffer(b"".join(row[4] for row in rows)).reshape(len(rows), -1)
+    before = live.forecaster.state()
+    try:
+        live.forecaster.replay(times or None, values)
+    except Exception:
+        live.forecaster = Forecaster.from_state(live.forecaster.settings, before)
+        return False
+    cadence, hear = live.forecaster.cadence, live.silence.hear
+    for row in rows:
+        hear(row[3], cadence)
+    live.lsn, live.fresh = rows[-1][0], live.fresh + len(rows)
+    return True
+
+
+def _record_of(row: LogRow) -> Record:
+    _, name, time, received, values = row
+    return Record(name, time, np.frombuffer(values), received)
 
 
 def _blocks(

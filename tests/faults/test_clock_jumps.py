@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from runs import pipeline, said
 
-from streamlnn.pipeline import journal, snapshots
+from streamlnn.pipeline import rows, snapshots
 from streamlnn.pipeline.contract import Batch, Message
 from streamlnn.pipeline.snapshots import Retention
 from streamlnn.pipeline.testing import CollectingSink, FakeClock, ScriptedSource
@@ -74,7 +74,7 @@ def run(
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots, and what is deleted with them, come so often that a short run meets them."""
     monkeypatch.setattr(snapshots, "REDO_LIMIT", 10)
-    monkeypatch.setattr(journal, "REPEATS_KEPT", 10)
+    monkeypatch.setattr(rows, "REPEATS_KEPT", 10)
 
 
 @pytest.mark.parametrize("every", [None, "1s"])

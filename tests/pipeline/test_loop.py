@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors.codecs import JsonCodec
-from streamlnn.pipeline import announce, journal, snapshots
+from streamlnn.pipeline import announce, journal, rows, snapshots
 from streamlnn.pipeline.contract import Batch, Message, Output
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.loop import Pipeline
@@ -186,7 +186,7 @@ def test_snapshots_come_by_the_clock_where_records_are_few(tmp_path: Path) -> No
 def test_records_are_kept_as_long_and_as_large_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retention: Retention, kept: int
 ) -> None:
-    monkeypatch.setattr(journal, "REPEATS_KEPT", 100)
+    monkeypatch.setattr(rows, "REPEATS_KEPT", 100)
     monkeypatch.setattr(snapshots, "REDO_LIMIT", 50)
     run([message(n) for n in range(600)], None, tmp_path, retention)
     store = Journal(tmp_path)
