@@ -68,6 +68,11 @@ def told(http: int, path: str) -> dict[str, Any]:
             return json.load(error)
 
 
+def newest_seq(http: int) -> int:
+    streams = told(http, "/api/v1/streams")["streams"]
+    return streams[0]["seq"] if streams else -1
+
+
 def end(daemon: Daemon) -> float:
     began = time.monotonic()
     assert daemon.stop() == 0, daemon.errors
@@ -97,6 +102,8 @@ def test_while_one_broker_does_not_answer_to_tls_and_another_is_away(tmp_path: P
         try:
             with silent.accept()[0]:
                 assert answers(f"http://127.0.0.1:{http}/healthz")
+                wait_until(lambda: newest_seq(http) == 49, "all lines to be forecast", secs=60)
+            with silent.accept()[0]:
                 assert end(daemon) < MOST_SECS
                 assert daemon.has_ended_saying("50 forecasts and events are not confirmed by their")
         finally:
