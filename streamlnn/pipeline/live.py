@@ -75,7 +75,9 @@ class LiveStream:
         seconds = None if record.time is None else record.time / NANOSECONDS
         self.lsn, self.fresh = lsn, self.fresh + 1
         try:
-            forecast = self.forecaster.step(seconds, record.values)
+            # A plain number is taken faster than an array of one.
+            values = record.values.item() if record.values.size == 1 else record.values
+            forecast = self.forecaster.step(seconds, values)
         except Exception:
             self._tell_failure(record)
             return None

@@ -190,32 +190,19 @@ class Speaker:
         return rfc3339(time + round(h * NANOSECONDS))
 
     def _targets(self, forecast: Forecast, dues: list[str | None]) -> dict[str, TargetForecast]:
-        shape = (len(self.horizons), len(self.targets))
-        told = (
-            forecast.yhat,
-            forecast.yhat_lower,
-            forecast.yhat_upper,
-            forecast.coverage,
-            forecast.skill,
-        )
-        columns = [column.reshape(shape).T.tolist() for column in told]
         return {
             name: TargetForecast(
-                y=float(forecast.y[m]),
-                unit=self.units[m],
-                forecast=[
-                    HorizonForecast(*row)
-                    for row in zip(
-                        self.horizons, dues, *[column[m] for column in columns], strict=True
-                    )
+                y,
+                unit,
+                [
+                    HorizonForecast(h, due, *row)
+                    for h, due, row in zip(self.horizons, dues, told, strict=True)
                 ],
-                anomaly=AnomalyState(
-                    score=float(forecast.anomaly_score[m]),
-                    sign=int(forecast.anomaly_sign[m]),  # type: ignore[arg-type]
-                    active=bool(forecast.anomaly_active[m]),
-                ),
+                AnomalyState(score, int(sign), bool(active)),  # type: ignore[arg-type]
             )
-            for m, name in enumerate(self.targets)
+            for name, unit, (told, (y, score, sign, active)) in zip(
+                self.targets, self.units, forecast.by_target(), strict=True
+            )
         }
 
     def _event_id(self, event: Event, target: str | None) -> str:

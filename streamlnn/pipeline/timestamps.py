@@ -71,9 +71,9 @@ def rfc3339(nanoseconds: int) -> str:
     '2023-11-14T22:13:20.5Z'
     """
     seconds, fraction = divmod(nanoseconds, NANOSECONDS)
-    text = _to_seconds(seconds)
-    digits = f"{fraction:09d}".rstrip("0")
-    return f"{text}.{digits}Z" if digits else f"{text}Z"
+    if not fraction:
+        return _to_seconds(seconds) + "Z"
+    return f"{_to_seconds(seconds)}.{fraction:09d}".rstrip("0") + "Z"
 
 
 @lru_cache(maxsize=4096)  # what one record is due at is the time of another
