@@ -6,11 +6,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import compress, islice
+from itertools import compress
+from multiprocessing import get_context
 from pathlib import Path
 
 from streamlnn.errors import StoreError
@@ -26,7 +27,7 @@ from streamlnn.pipeline.testing.soak.progress import Progress
 from streamlnn.pipeline.testing.soak.publisher import Publisher
 from streamlnn.pipeline.testing.soak.reference import replay
 from streamlnn.pipeline.testing.soak.report import Report
-from streamlnn.pipeline.testing.soak.samples import Sample, samples
+from streamlnn.pipeline.testing.soak.samples import samples
 from streamlnn.pipeline.testing.soak.tally import Tally
 from streamlnn.pipeline.testing.soak.vitals import Vitals
 from streamlnn.pipeline.testing.soak.waiting import SoakFailed, wait_while_moving
@@ -95,14 +96,15 @@ class Course:
     def run(self) -> Report:
         """Play, judge and report."""
         try:
-            with ThreadPoolExecutor(1) as beside:
+            # A process of its own: a thread that computes would keep ours from their sockets.
+            with ProcessPoolExecutor(1, get_context("spawn")) as beside:
                 evidence = self._evidence(self._play(beside).result())
         except (SoakFailed, StoreError) as error:
             self._troubles.append(str(error))
             return self._report(found_amiss(self._all_troubles()), "none")
         return self._report(check(evidence), evidence.reference.digest())
 
-    def _play(self, beside: ThreadPoolExecutor) -> Future[Tally]:
+    def _play(self, beside: Executor) -> Future[Tally]:
         """Play to the end, and let the reference be made meanwhile."""
         with ExitStack() as stage:
             stage.callback(self._broker.stop)
@@ -114,11 +116,22 @@ class Course:
             stage.enter_context(Progress(self._look))
             self._daemon.start()
             self._daemon.wait_ready()
-            reference = beside.submit(self._reference)
+            reference = self._refer(beside)
             stage.enter_context(self._publisher)
             self._harm()
             self._calm()
         return reference
+
+    def _refer(self, beside: Executor) -> Future[Tally]:
+        settings, folder = self._settings, self._folder / "reference"
+        return beside.submit(
+            replay,
+            folder,
+            self._daemon.config,
+            seed=settings.seed,
+            streams=settings.streams,
+            count=self._total,
+        )
 
     def _harm(self) -> None:
         settings = self._settings
@@ -144,12 +157,10 @@ class Course:
             PATIENCE_SECS,
         )
 
-    def _samples(self, count: int) -> Iterator[Sample]:
-        return islice(samples(self._settings.seed, self._settings.streams), count)
-
     def _evidence(self, reference: Tally) -> Evidence:
         publisher = self._publisher
-        confirmed = compress(self._samples(publisher.handed), publisher.confirmed)
+        drawn = samples(self._settings.seed, self._settings.streams)
+        confirmed = compress(drawn, publisher.confirmed)
         return Evidence(
             confirmed=records.of_samples(confirmed),
             journal=records.of_journal(self._daemon.data_dir),
@@ -160,9 +171,6 @@ class Course:
 
     def _all_troubles(self) -> list[str]:
         return [*self._daemon.troubles, *self._troubles]
-
-    def _reference(self) -> Tally:
-        return replay(self._folder / "reference", self._daemon.config, self._samples(self._total))
 
     def _report(self, violations: list[Violation], reference: str) -> Report:
         publisher, heard = self._publisher, self._consumer.tally

@@ -5,31 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
-from streamlnn.pipeline.testing.soak.samples import Sample, record
+from streamlnn.pipeline.testing.soak.samples import record, samples
 from streamlnn.pipeline.testing.soak.tally import Tally
 from streamlnn.pipeline.testing.soak.waiting import SoakFailed
 
 _NICE = 15
 
 
-def replay(folder: Path, config: Path, samples: Iterable[Sample]) -> Tally:
-    """Return what a replay of the samples says with the daemon's configuration.
+def replay(folder: Path, config: Path, *, seed: int, streams: int, count: int) -> Tally:
+    """Return what a replay of the first samples says with the daemon's configuration.
 
-    Its files go to `folder`, which is made. It takes what the others leave of the processor, so it
-    may run beside them. Raises `SoakFailed` when the replay fails.
+    Its files go to `folder`, which is made. To be called in a process of its own: that takes from
+    then on what the others leave of the processor. Raises `SoakFailed` when the replay fails.
     """
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     folder.mkdir(parents=True)
     recording, events, log = (folder / name for name in ("samples.jsonl", "events", "replay.log"))
-    record(recording, samples)
+    record(recording, islice(samples(seed, streams), count))
     command = [sys.executable, "-P", "-m", "streamlnn", "replay", str(recording)]
     command += ["--config", str(config), "--events", str(events)]
     tally = Tally()
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)  # noqa: S603
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
         with process:
             assert process.stdout is not None
             for line in process.stdout:
