@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from streamlnn.pipeline.contract import Output, Sink
 from streamlnn.pipeline.journal import Journal
@@ -75,6 +75,11 @@ class Delivery:
         if any(outbox.unsaved for outbox in self.outboxes):
             with self._journal.transaction():
                 self.save()
+
+    def keep(self, passed: Mapping[str, int]) -> None:
+        """Write down what is about to be passed unconfirmed; the caller holds the transaction."""
+        for outbox in self.outboxes:
+            outbox.keep(passed)
 
     def refill(self, redone: list[Output]) -> None:
         """Take up after a crash; the caller holds the transaction."""

@@ -6,6 +6,7 @@ What is not accepted is counted with its reason; what cannot be read becomes a d
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from streamlnn.errors import DecodeError
@@ -35,7 +36,11 @@ class Accepted:
 
 
 class Intake:
-    """Admits messages; `lives` are the streams that run, by name."""
+    """Admits messages; `lives` are the streams that run, by name.
+
+    `keep` writes down, within the transaction, the unconfirmed outputs of streams up to log numbers
+    behind which recovery will not look any more.
+    """
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class Intake:
         instance: str,
         model: ModelSettings,
         max_streams: int,
+        keep: Callable[[Mapping[str, int]], None],
     ) -> None:
         self.lives: dict[str, LiveStream] = {}
         self._journal = journal
@@ -52,6 +58,7 @@ class Intake:
         self._instance = instance
         self._model = model
         self._max_streams = max_streams
+        self._keep = keep
         self._touched: dict[str, StreamRow] = {}
         self._told: set[tuple[str, str]] = set()
 
@@ -64,7 +71,7 @@ class Intake:
             return []
         if not told:
             self._observer.count("dropped_total", source=source, reason="no_stream_or_number")
-        accepted = [self._accept(source, one, message) for one in told]
+        accepted = [self._accept(source, streams, one, message) for one in told]
         return [item for item in accepted if item is not None]
 
     def settle(self) -> None:
@@ -74,7 +81,7 @@ class Intake:
         self._touched = {}
 
     def _accept(
-        self, source: str, reading: Reading | DecodeError, message: Message
+        self, source: str, streams: StreamMap, reading: Reading | DecodeError, message: Message
     ) -> Accepted | None:
         if isinstance(reading, DecodeError):
             self._bury(source, message, reading)
@@ -82,14 +89,15 @@ class Intake:
         try:
             _check_clock(reading)
             live = self._live(reading)
-            _check_owner(live.row, reading)
+            _check_layout(live.row, reading)
         except DecodeError as error:
+            self._restore_layout(streams, reading.stream)
             self._bury(source, message, error)
             return None
         self._touched[reading.stream] = live.row
         is_final = reading.stamped or reading.accepted
         time = reading.time if is_final else place(live.row.clock, reading.time)
-        verdict = self._verdict(live.row, reading, time, message)
+        verdict = self._verdict(live, reading, time, message)
         if verdict not in (Verdict.NEW, Verdict.SET_BACK):
             self._observer.count("dropped_total", source=source, reason=verdict.value)
             return None
@@ -97,9 +105,10 @@ class Intake:
         return Accepted(self._journal.append(live.row, record), live, record)
 
     def _verdict(
-        self, row: StreamRow, reading: Reading, time: int | None, message: Message
+        self, live: LiveStream, reading: Reading, time: int | None, message: Message
     ) -> Verdict:
-        if message.retained and row.last_lsn > row.since_lsn:
+        row = live.row
+        if message.retained and (live.forecaster.seq or row.last_lsn > row.since_lsn):
             return Verdict.RETAINED
         if not reading.accepted and _beyond_skew(reading, message):
             return Verdict.FUTURE
@@ -110,9 +119,11 @@ class Intake:
 
     def _live(self, reading: Reading) -> LiveStream:
         live = self.lives.get(reading.stream)
-        if live is not None and live.agreed:
-            return live
-        if live is None and len(self.lives) >= self._max_streams:
+        if live is not None:
+            _check_owner(live.row, reading)
+            if live.agreed:
+                return live
+        elif len(self.lives) >= self._max_streams:
             raise DecodeError(
                 f"there are {self._max_streams} streams already and {reading.stream!r:.200} would "
                 "be one more: raise max_streams in [daemon], or correct the topic or the id"
@@ -123,11 +134,20 @@ class Intake:
             row = StreamRow(reading.stream, reading.owner, plan, since_lsn=self._journal.last_lsn)
             live = begin(row, self._instance)
         elif plan != live.row.plan:
+            self._keep({live.row.name: live.lsn})
             live = adopt(live, plan, self._journal, self._instance)
         self._journal.save_stream(live.row)
         live.agreed = True
         self.lives[reading.stream] = live
         return live
+
+    def _restore_layout(self, streams: StreamMap, name: str) -> None:
+        """Let what was refused decide nothing for the messages after it, and leave nothing."""
+        live = self.lives.get(name)
+        if live is None:
+            streams.layouts.pop(name, None)
+        else:
+            streams.layouts[name] = live.row.plan.layout
 
     def _bury(self, source: str, message: Message, error: DecodeError) -> None:
         known = replace(message, origin=message.origin[:ORIGIN_LETTERS])
@@ -169,6 +189,9 @@ def _check_owner(row: StreamRow, reading: Reading) -> None:
             f"stream {row.name!r} is fed by {row.owner!r} already and this is {reading.owner!r}: "
             "one stream has one topic; put what tells them apart into the stream's id"
         )
+
+
+def _check_layout(row: StreamRow, reading: Reading) -> None:
     if row.plan.layout != reading.layout:
         raise DecodeError(
             f"stream {row.name!r} has the fields {', '.join(row.plan.layout.names)} already and "

@@ -243,6 +243,19 @@ class Journal:
     def drop_snapshots(self, row: StreamRow) -> None:
         """Forget all that a stream has learned."""
         self._db.execute("DELETE FROM snapshots WHERE stream = ?", (row.id,))
+        self._db.execute("DELETE FROM meta WHERE key = ?", (_carried(row),))
+
+    def carry(self, row: StreamRow) -> None:
+        """Note that at `since_lsn` the stream had learned what only its snapshots know."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_carried(row), str(row.since_lsn))
+        )
+
+    def is_carried(self, row: StreamRow) -> bool:
+        """Tell whether `carry` was said of the stream's present beginning."""
+        query = "SELECT value FROM meta WHERE key = ?"
+        found = self._db.execute(query, (_carried(row),)).fetchone()
+        return found is not None and found[0] == str(row.since_lsn)
 
     def drop_snapshot(self, row: StreamRow, lsn: int) -> None:
         """Forget a snapshot that proved unsound, unless the journal is only read."""
@@ -424,3 +437,7 @@ class Journal:
             if crc != seal(*said):
                 raise damaged(f"a row of its {table} is not as it was written")
         return [row[:-1] for row in rows]
+
+
+def _carried(row: StreamRow) -> str:
+    return f"carried {row.id}"

@@ -17,6 +17,7 @@ from streamlnn.pipeline.limits import LimitWatch
 from streamlnn.pipeline.messages import Speaker
 from streamlnn.pipeline.plan import Plan
 from streamlnn.pipeline.silence import Silence
+from streamlnn.pipeline.store import damaged
 
 UNITS = {"time": "s", "samples": "samples"}
 log = logging.getLogger("streamlnn.live")
@@ -149,7 +150,10 @@ def begin(row: StreamRow, instance: str) -> LiveStream:
 
 
 def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
-    """Return a stream as its newest sound snapshot knows it; the log goes on from there."""
+    """Return a stream as its newest sound snapshot knows it; the log goes on from there.
+
+    Raises `StoreError` when none is sound and the log does not know what the stream had learned.
+    """
     for lsn, state in list(journal.snapshots(row)):
         try:
             meta, kept = arrays.unpack(state)
@@ -163,6 +167,8 @@ def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
             live.silence.state = meta.get("silence", live.silence.state)
             live.last = (newest(kept), row.clock.last) if forecaster.seq else None
             return live
+    if journal.is_carried(row):
+        raise damaged(f"no snapshot of stream {row.name!r} is sound")
     return begin(row, instance)
 
 
@@ -175,7 +181,7 @@ def _live(row: StreamRow, forecaster: Forecaster, instance: str, lsn: int) -> Li
 def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> LiveStream:
     """Bring a stream under a changed plan: with its state where that fits, else a new epoch.
 
-    The caller holds the transaction.
+    Recovery does not go back behind this. The caller holds the transaction.
     """
     row = live.row
     row.since_lsn = live.lsn
@@ -188,5 +194,6 @@ def adopt(live: LiveStream, plan: Plan, journal: Journal, instance: str) -> Live
     kept = Forecaster.from_state(plan.forecaster().settings, live.forecaster.state())
     adopted = replace(_live(row, kept, instance, live.lsn), silence=live.silence, stale=live.stale)
     adopted.watch.state = live.watch.state
+    journal.carry(row)
     adopted.snapshot(journal)
     return adopted

@@ -69,19 +69,24 @@ class Pipeline:
         self._observer = observer
         self._instance = instance
         self._clock = clock
-        self._intake = Intake(
-            journal, observer, instance=instance, model=model, max_streams=max_streams
-        )
         self._streams = {source.id: streams for source, streams in sources}
         self._feeds = [Feed(source, journal.position, observer) for source, _ in sources]
         self._carriers = [Feed(source, journal.position, observer) for source in carriers]
         retention = retention or Retention()
         self._delivery = Delivery(journal, sinks, observer, retention.max_bytes)
+        self._intake = Intake(
+            journal,
+            observer,
+            instance=instance,
+            model=model,
+            max_streams=max_streams,
+            keep=self._delivery.keep,
+        )
         self._announcer = Announcer(instance)
         self._notices = Notices(
             journal, self._delivery, self._announcer, observer, self._streams, self._source_of
         )
-        self._snapshots = Snapshots(journal, self._delivery.outboxes, retention, observer, clock)
+        self._snapshots = Snapshots(journal, self._delivery.keep, retention, observer, clock)
 
     def run(self) -> None:
         """Recover, carry records until `stop` is set or every source has ended, let go of all.

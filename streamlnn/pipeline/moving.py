@@ -81,6 +81,7 @@ def import_stream(journal: Journal, data: bytes) -> StreamRow:
         own = {key: meta[key] for key in (*_SNAPSHOT, *_LATER) if key in meta}
         snapshot = arrays.pack(own, kept)
         journal.save_snapshot(row, journal.last_lsn, snapshot)
+        journal.carry(row)
     return row
 
 

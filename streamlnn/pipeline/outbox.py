@@ -90,7 +90,7 @@ class Outbox:
             self.link.lost(error)
 
     def keep(self, passed: Mapping[str, int]) -> None:
-        """Write into the journal what a snapshot is about to pass unconfirmed, by stream.
+        """Write into the journal what recovery is about to leave behind unconfirmed, by stream.
 
         With it goes what no longer fits into memory. The caller holds the transaction.
         """

@@ -7,14 +7,13 @@ some seconds; they are spread over many turns of the loop, so that none of them 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.live import LiveStream
 from streamlnn.pipeline.observer import Observer
-from streamlnn.pipeline.outbox import Outbox
 
 REDO_SECS = 3.0
 """So much work would have to be redone after a crash: time for snapshots."""
@@ -37,18 +36,21 @@ class Retention:
 
 
 class Snapshots:
-    """Writes down the streams that have learned something, a few a turn."""
+    """Writes down the streams that have learned something, a few a turn.
+
+    `keep` writes down, before that, the outputs that their states have passed unconfirmed.
+    """
 
     def __init__(
         self,
         journal: Journal,
-        outboxes: Sequence[Outbox],
+        keep: Callable[[Mapping[str, int]], None],
         retention: Retention,
         observer: Observer,
         clock: Callable[[], int],
     ) -> None:
         self._journal = journal
-        self._outboxes = outboxes
+        self._keep = keep
         self._retention = retention
         self._observer = observer
         self._clock = clock
@@ -96,8 +98,7 @@ class Snapshots:
         passed = {live.row.name: live.lsn for live in lives}
         received_before = self._keep_from()
         with self._journal.transaction():
-            for outbox in self._outboxes:
-                outbox.keep(passed)
+            self._keep(passed)
             for live in lives:
                 new = live.fresh
                 live.snapshot(self._journal)
