@@ -33,7 +33,7 @@ from connectors.mqtt.explain import (
 )
 from connectors.mqtt.guarded import GuardedClient
 from connectors.mqtt.heard import Heard
-from connectors.mqtt.incoming import Inbox
+from connectors.mqtt.incoming import MOST_WAITING_BYTES, Inbox
 from connectors.mqtt.outgoing import Outgoing, Publication
 from connectors.mqtt.restraint import Restraint
 from connectors.mqtt.rivals import Rivals
@@ -85,6 +85,7 @@ class MqttConnection:
         self._wire: Wire | None = None
         self._complaint = ""
         self._unacknowledged = 0
+        self._left_over_bytes = 0
         self._outgoing = Outgoing()
         self._heard = self._new_ear()
         self._farewelled = 0
@@ -140,6 +141,7 @@ class MqttConnection:
         client.loop_misc()
         wire.flush()
         self._check(client)
+        self._look_for_harm()
 
     def request(
         self,
@@ -236,6 +238,7 @@ class MqttConnection:
         self.epoch += 1  # before the first packet: messages follow the broker's answer at once
         self._heard = self._new_ear()
         self._complaint, self._unacknowledged = "", 0
+        self._left_over_bytes = self.inbox.bytes
         try:
             self._client = client = self._new_client(version)
             self._dial(client)
@@ -330,6 +333,19 @@ class MqttConnection:
         poller = select.poll()
         poller.register(wire, select.POLLIN | (select.POLLOUT if wire.wants_write else 0))
         return any(event & ~select.POLLOUT for _, event in poller.poll(max(timeout, 0.0) * 1000))
+
+    def _look_for_harm(self) -> None:
+        """Break off where waiting will not help, or would take all memory."""
+        overdue = self._outgoing.overtaken_secs
+        if overdue > 2 * self.settings.keepalive:
+            self.give_up(
+                f"it has confirmed newer messages for {overdue:.0f} s but not an older one"
+            )
+        if self.inbox.bytes > MOST_WAITING_BYTES + self._left_over_bytes:
+            self.give_up(
+                f"{self.inbox.bytes >> 20} MiB of messages wait to be taken: see why the sinks "
+                "take nothing, or lower receive_maximum or max_packet_size"
+            )
 
     def _read(self, client: GuardedClient, wire: Wire, messages: int) -> None:
         inbox = self.inbox

@@ -46,6 +46,8 @@ def why_not_reached(error: Exception, address: Address) -> str:
         return "it hung up on the encryption: check the port and the tls table"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there: start the broker, or check host and port"
+    if isinstance(error, BlockingIOError):
+        return "nobody takes the calls at its socket: see whether the broker hangs"
     if isinstance(error, TimeoutError):
         return "no answer: check host and port, and the firewall between"
     return f"{error}: check the url"

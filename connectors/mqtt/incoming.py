@@ -6,7 +6,11 @@ from collections import deque
 from typing import NamedTuple
 
 _LEFT_OVER = 4096
+_LEFT_OVER_BYTES = 64 << 20
 _WAITING_QOS0 = 65_536  # QoS 1 is bounded by the packet ids, QoS 0 by nothing
+_WAITING_QOS0_BYTES = 64 << 20
+MOST_WAITING_BYTES = 256 << 20
+"""More than that is for the broker to keep."""
 
 
 class Arrival(NamedTuple):
@@ -37,7 +41,8 @@ class Inbox:
 
     def add(self, arrival: Arrival) -> None:
         """Queue an arrival; one of QoS 0 is dropped when very many wait already."""
-        if not arrival.mid and len(self._waiting) >= _WAITING_QOS0:
+        much = len(self._waiting) >= _WAITING_QOS0 or self.bytes >= _WAITING_QOS0_BYTES
+        if much and not arrival.mid:
             self.overflows += 1
             return
         self._waiting.append(arrival)
@@ -49,7 +54,7 @@ class Inbox:
         A little is kept, for a broker that has lost some of it in between. Without a bound a
         connection that breaks again and again, before anybody takes a message, would pile it up.
         """
-        if len(self._waiting) > _LEFT_OVER:
+        if len(self._waiting) > _LEFT_OVER or self.bytes > _LEFT_OVER_BYTES:
             self._waiting = deque(arrival for arrival in self._waiting if not arrival.mid)
             self.bytes = sum(len(arrival.payload or b"") for arrival in self._waiting)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,11 +50,18 @@ class Outgoing:
         self._mids = itertools.cycle(_MIDS)
         self._window = _WINDOW
         self._limit = packets.LARGEST
+        self._overtaken_at: float | None = None
+
+    @property
+    def overtaken_secs(self) -> float:
+        """For how long answers have come to what was sent after the oldest without an answer."""
+        return 0.0 if self._overtaken_at is None else time.monotonic() - self._overtaken_at
 
     def begin(self, limits: Properties | None) -> None:
         """Forget everything, and take the limits from the broker's answer to CONNECT."""
         self.drop_queue()
         self._flying.clear()
+        self._overtaken_at = None
         self._window = min(_WINDOW, getattr(limits, "ReceiveMaximum", _WINDOW))
         self._limit = min(packets.LARGEST, getattr(limits, "MaximumPacketSize", packets.LARGEST))
 
@@ -72,7 +80,12 @@ class Outgoing:
 
     def answered(self, mid: int, reason: int) -> None:
         """Note the broker's answer to the publication under packet id `mid`."""
+        oldest = next(iter(self._flying), None)
         publication = self._flying.pop(mid, None)
+        if mid == oldest:
+            self._overtaken_at = None
+        elif publication is not None and self._overtaken_at is None:
+            self._overtaken_at = time.monotonic()
         if publication is not None:
             if reason >= _REFUSED:
                 publication.refusal = str(ReasonCode(PacketTypes.PUBACK, identifier=reason))

@@ -171,13 +171,13 @@ class MqttSink:
         self._outbox = deque(entry for entry in self._outbox if entry[1])
         self._unsent = [publication for publication, _ in self._outbox]
         for publication in list(self._newest.values()):
-            self._renew(replace(publication, sent=False, done=False))
+            self._renew(replace(publication, sent=False, done=False, refusal=""))
         self._send()
 
     def _tell(self, made: Publication) -> None:
         """Publish how things are now; what still waits to say how they were is overwritten."""
         waiting = self._newest.get(made.topic)
-        if waiting is not None and not waiting.sent:
+        if waiting is not None and not (waiting.sent or waiting.done):
             waiting.payload = made.payload
         elif made.done:
             self._queue(made, durable=False)

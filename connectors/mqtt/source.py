@@ -30,7 +30,7 @@ _RETAIN_NEVER, _RETAIN_NEW = 2, 1  # MQTT 5: retained messages at a subscription
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a source stands: `n` messages of connection `epoch`, and what it subscribed to."""
+    """Where a source stands: `n` messages of connection `epoch`, and what it is subscribed to."""
 
     epoch: int = 0
     n: int = 0
@@ -89,6 +89,7 @@ class MqttSource:
         self._taken = 0
         self._durable = 0
         self._known = Position()
+        self._outdated: tuple[str, ...] = ()
         self._ready = False
 
     def connect(self, position: str | None) -> None:
@@ -99,6 +100,7 @@ class MqttSource:
         self._ready = False
         expected = position is not None or self.connection.connects > 0
         self._known = Position.parse(position)
+        self._outdated = tuple(one for one in self._known.filters if one not in self.filters)
         self.connection.epoch = max(self.connection.epoch, self._known.epoch)
         self.connection.open()
         self._unacked.clear()
@@ -167,10 +169,15 @@ class MqttSource:
     def _granted(self) -> None:
         """Note that all subscriptions stand, and end those of an earlier configuration."""
         self._ready = True
-        outdated = [one for one in self._known.filters if one not in self.filters]
-        if outdated and self.connection.session_present:
-            log.info("mqtt source %r no longer follows %s", self.id, ", ".join(outdated))
-            unsubscribe(self.connection, outdated)
+        if self._outdated and self.connection.session_present:
+            log.info("mqtt source %r no longer follows %s", self.id, ", ".join(self._outdated))
+            unsubscribe(self.connection, self._outdated)
+        self._outdated = ()
+
+    @property
+    def _followed(self) -> tuple[str, ...]:
+        """What the broker sends us: our filters, and those it has not been told to forget yet."""
+        return (*self.filters, *self._outdated)
 
     def _look_at_session(self, expected: bool) -> None:
         present = self.connection.session_present
@@ -192,7 +199,7 @@ class MqttSource:
     def _receive(self, timeout: float) -> None:
         """Let the connection move; what came before it broke is handed out first."""
         waiting = len(self.connection.inbox)
-        told = self._known.filters == self.filters
+        told = self._known.filters == self._followed
         try:
             self.connection.turn(
                 timeout if told and not waiting else 0.0, max(0, _MAX_BATCH - waiting)
@@ -215,9 +222,9 @@ class MqttSource:
             if arrival.mid and arrival.epoch == self.connection.epoch:
                 self._unacked.append(_Unacked(self._taken, arrival.mid))
         self._acknowledge()
-        if not messages and self._known.filters == self.filters:
+        if not messages and self._known.filters == self._followed:
             return None
-        self._known = Position(self.connection.epoch, self._taken, self.filters)
+        self._known = Position(self.connection.epoch, self._taken, self._followed)
         return Batch(messages, self._known.text())
 
     def _is_wanted(self, arrival: Arrival) -> bool:

@@ -28,13 +28,14 @@ class FakeBroker:
     """Lets everybody in, grants every subscription, and answers nothing else by itself.
 
     `session_present`, `answer_to_connect` and `properties` go into the answer to CONNECT, `granted`
-    answers SUBSCRIBE; UNSUBSCRIBE is answered while `unsubscribes`.
+    answers SUBSCRIBE, after `backlog` messages; UNSUBSCRIBE is answered while `unsubscribes`.
     """
 
     def __init__(self, *, properties: bytes = b"", session_present: bool = False) -> None:
         self.properties = properties
         self.session_present = session_present
         self.granted = 1
+        self.backlog = 0
         self.answer_to_connect = 0
         self.unsubscribes = True
         self.old = False
@@ -118,6 +119,8 @@ class FakeBroker:
             properties = b"" if self.old else bytes([len(self.properties)]) + self.properties
             self.send(0x20, bytes([self.session_present, self.answer_to_connect]) + properties)
         elif kind == SUBSCRIBE:
+            for mid in range(1, self.backlog + 1):
+                self.publish(b"queued", b"1", mid)
             self.send(0x90, body[:2] + fresh + bytes([self.granted]))
         elif kind == UNSUBSCRIBE and self.unsubscribes:
             self.send(0xB0, body[:2] + fresh + fresh)

@@ -64,6 +64,11 @@ class Reader:
     def until_count(self, n: int) -> list[Message]:
         return self.until(lambda: len(self.messages) >= n)
 
+    def until_count_of(self, n: int) -> set[bytes]:
+        """Read until so many different payloads have come."""
+        self.until(lambda: len(set(self.payloads)) >= n)
+        return set(self.payloads)
+
     def until_quiet(self) -> list[Message]:
         """Read until the source has nothing more for a quarter of a second."""
         while (batch := self.source.read(0.25)) is not None:

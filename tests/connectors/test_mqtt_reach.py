@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -18,6 +19,7 @@ import pytest
 from brokers import free_port, listens, wait_until
 from mqtt_tools import Reader, connected, make_sink, make_source
 
+from connectors.mqtt import client as mqtt_client
 from connectors.mqtt import connection as mqtt_connection
 from connectors.mqtt.explain import why_not_reached
 from connectors.mqtt.settings import Address, MqttSourceSettings, Tls
@@ -78,6 +80,37 @@ def test_a_listener_that_hangs_up_is_told():
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestWarning")
 def test_a_missing_unix_socket_is_told(tmp_path):
     assert "No such file" in refusal(f"unix://{tmp_path}/none.sock", "a")
+
+
+def test_a_unix_socket_on_which_nobody_answers_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(mqtt_client, "_REACH_SECS", 0.3)
+    path = str(tmp_path / "busy.sock")
+    with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as waiting:
+        busy.bind(path)
+        busy.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                knocking = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                knocking.setblocking(False)
+                knocking.connect(path)
+        assert "see whether the broker hangs" in refusal(f"unix://{path}", "a")
+
+
+def test_a_websocket_that_greets_letter_by_letter_is_given_up(monkeypatch):
+    monkeypatch.setattr(mqtt_client, "_REACH_SECS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            peer, _ = listener.accept()
+            with peer, contextlib.suppress(OSError):
+                while True:
+                    peer.sendall(b"x")
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        assert "cannot connect" in refusal(f"ws://127.0.0.1:{listener.getsockname()[1]}", "a")
+        thread.join()
 
 
 # --- logging in

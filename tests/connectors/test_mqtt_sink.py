@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from brokers import wait_until
+from fake_broker import PUBLISH, FakeBroker
 from mqtt_tools import Reader, connect_again, connected, make_sink, make_source
 
 from connectors.mqtt import MqttSink
@@ -131,6 +132,34 @@ def test_an_output_too_large_for_the_broker_is_dropped_and_told(make_broker, cap
     assert sink.flush(5) == 2
     assert "larger than the broker accepts" in caplog.text
     sink.close()
+
+
+def test_what_was_too_large_once_is_told_again_when_it_fits(make_broker):
+    broker = make_broker("max_packet_size 2000")
+    sink = make_sink(url=broker.url)
+    sink.connect()
+    with broker.collect(f"{BASE}/streams") as collector:
+        for payload in (b"x" * 2000, b"fits"):
+            sink.write([Output("streams", payload)])
+            sink.flush(5)
+        assert [one.payload for one in collector.wait(1)] == [b"fits"]
+    assert sum(sink.stats["refused"].values()) == 1
+    sink.close()
+
+
+def test_a_confirmation_that_never_comes_ends_the_connection():
+    """The broker answers all but the first: waiting longer helps nobody, a new connection does."""
+    with FakeBroker() as broker:
+        sink = make_sink(url=broker.url)
+        sink.connect()
+        sink.connection.settings = sink.settings.model_copy(update={"keepalive": 0.1})
+        sink.write([Output("forecast", b"%d" % n, "a", lsn=n) for n in (1, 2, 3)])
+        broker.wait(PUBLISH, 3)
+        for packet in [one for one in broker.packets if one.kind == PUBLISH][1:]:
+            at = 2 + int.from_bytes(packet.body[:2], "big")
+            broker.send(0x40, packet.body[at : at + 2])
+        with pytest.raises(NotConnected, match="confirmed newer messages for 0 s but not an older"):
+            flush_for_ever(sink)
 
 
 def test_closing_leaves_offline_behind(broker, source, sink):

@@ -6,11 +6,14 @@ import json
 import time
 
 import pytest
-from fake_broker import FakeBroker
+from brokers import wait_until
+from fake_broker import UNSUBSCRIBE, FakeBroker
 from mqtt_tools import Reader, connect_again, connected, make_sink, make_source
 
-from connectors.mqtt import MqttSource
+from connectors.mqtt import MqttSource, incoming
+from connectors.mqtt import connection as mqtt_connection
 from connectors.mqtt.settings import MqttSourceSettings
+from connectors.mqtt.source import Position
 from connectors.mqtt.subscribing import subscribe
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Context, NotConnected, Output
@@ -137,6 +140,42 @@ def test_unsubscribing_needs_no_message_in_between(broker):
     with connected(broker, "x/c", position=position) as source:
         broker.publish_all([("x/a", b"1"), ("x/b", b"2"), ("x/c", b"3")])
         assert [one.origin for one in Reader(source).until_count(1)] == ["x/c"]
+
+
+def test_a_backlog_before_the_grant_does_not_hide_what_is_to_be_unsubscribed():
+    with FakeBroker(session_present=True) as broker:
+        broker.backlog = 1_500
+        source = make_source(broker.url, "x/b", receive_maximum=20)
+        source.connect(Position(1, 5, ("x/a", "x/b")).text())
+        reader = Reader(source)
+        reader.until_count(1)
+        assert Position.parse(reader.position).filters == ("x/b", "x/a")
+        reader.until(lambda: source.ready and broker.count(UNSUBSCRIBE) == 1)
+        reader.until(lambda: Position.parse(reader.position).filters == ("x/b",))
+        source.close()
+
+
+def test_messages_that_nobody_takes_do_not_fill_the_memory(broker, monkeypatch):
+    """What waits beyond a bound is left to the broker: it sends all of it again."""
+    monkeypatch.setattr(mqtt_connection, "MOST_WAITING_BYTES", 50_000)
+    monkeypatch.setattr(mqtt_connection, "_BYTES_PER_TURN", 5_000)
+    monkeypatch.setattr(incoming, "_LEFT_OVER_BYTES", 20_000)
+    with connected(broker, "x") as source:
+        broker.publish_all([("x", b"%d" % n + b"." * 1_000) for n in range(200)])
+        with pytest.raises(NotConnected, match="MiB of messages wait to be taken: see why"):
+            wait_until(source.idle, "the bound")
+        assert source.connection.inbox.bytes < 60_000
+        connect_again(source, None)
+        found = {int(one.split(b".")[0]) for one in Reader(source).until_count_of(200)}
+        assert found == set(range(200))
+
+
+def test_of_qos_0_what_nobody_takes_is_dropped_and_counted(monkeypatch):
+    monkeypatch.setattr(incoming, "_WAITING_QOS0_BYTES", 3_000)
+    inbox = incoming.Inbox()
+    for _ in range(5):
+        inbox.add(incoming.Arrival(1, 0, "x", b"." * 1_000, retained=False, received=1))
+    assert (len(inbox), inbox.overflows) == (3, 2)
 
 
 def test_a_command_beside_the_daemon_takes_nothing_from_it(broker):
