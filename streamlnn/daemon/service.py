@@ -91,19 +91,22 @@ class Service:
         return goes_on
 
     def _follow(self, worker: Worker) -> bool:
-        """Follow orders until the pipeline is over; tell whether it was ended for a new one."""
-        goes_on = False
+        """Follow orders until the pipeline is over; tell whether it was ended for a new one.
+
+        The order to stop is final, whatever comes after it.
+        """
+        goes_on = stops = False
         while (order := self._orders.next()) is not Order.OVER:
             if order is Order.STOP:
-                goes_on = False
+                stops = True
                 self._notifier.tell(STOPPING=1, STATUS="stopping")
                 if worker.loading:
                     leave("told to stop while the model was being loaded: nothing had begun")
                 worker.pipeline.stop.set()
-            elif self._read_again():
+            elif not stops and self._read_again():
                 goes_on = True
                 worker.pipeline.stop.set()
-        return goes_on and worker.error is None
+        return goes_on and not stops and worker.error is None
 
     def _look_back(self, worker: Worker) -> None:
         if isinstance(worker.error, BrokenPipeError):
