@@ -21,7 +21,17 @@ from streamlnn.errors import StoreError
 from streamlnn.model.records import Record
 from streamlnn.pipeline.contract import Message, Output
 from streamlnn.pipeline.rows import REPEATS_KEPT, LogRow, StreamRow
-from streamlnn.pipeline.store import FILE, SEALED, damaged, lock, open_file, seal, trouble
+from streamlnn.pipeline.store import (
+    FILE,
+    SEALED,
+    damaged,
+    lock,
+    open_file,
+    seal,
+    settle,
+    sync,
+    trouble,
+)
 
 __all__ = ["FILE", "REPEATS_KEPT", "Journal", "LogRow", "StreamRow"]
 
@@ -35,8 +45,9 @@ class Journal:
     """One data directory, held for as long as the object lives; without a folder, in memory.
 
     With `read_only` a daemon may hold the folder and go on; the journal is seen as it was at the
-    start. Raises `StoreError` when another process holds the folder, when it was written by a newer
-    version, or when the file is damaged.
+    start. If it is not `durable`, it is on disk once it has been closed: a power cut before can
+    cost all of it. Raises `StoreError` when another process holds the folder, when it was written
+    by a newer version, or when the file is damaged.
     """
 
     def __init__(
@@ -44,6 +55,7 @@ class Journal:
     ) -> None:
         self.volatile = folder is None
         self._read_only = read_only
+        self._unsynced = None if durable or read_only else folder
         self._positions: dict[str, list[str]] = {}
         with ExitStack() as held:
             if folder and not read_only:
@@ -401,8 +413,16 @@ class Journal:
         return [dict(zip(names, row, strict=True)) for row in reversed(found)]
 
     def close(self) -> None:
-        """Let go of the folder."""
-        self._held.close()
+        """Let go of the folder. Raises `StoreError` when a disk that is waited for fails."""
+        unsynced, self._unsynced = self._unsynced, None
+        try:
+            with self._held:
+                if unsynced:
+                    settle(self._db)
+            if unsynced:
+                sync(unsynced)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"cannot write to the journal: {trouble(error)}") from error
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> Any:
         return self._db.execute(query, values).fetchone()[0]

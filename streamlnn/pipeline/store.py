@@ -169,6 +169,25 @@ def open_file(folder: Path | None, *, durable: bool, read_only: bool) -> sqlite3
     return db
 
 
+def settle(db: sqlite3.Connection) -> None:
+    """Take into the file, and wait for the disk, what was written without waiting for it."""
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def sync(folder: Path) -> None:
+    """Wait until a journal that is closed is on the disk, and its name.
+
+    Not before it is closed: whoever closes a file lets go of all locks that the process has on it.
+    """
+    for place in (folder / FILE, folder):
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def trouble(error: Exception) -> str:
     """Return an error in words, and the way out.
 
