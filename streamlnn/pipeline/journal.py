@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,20 @@ DEAD_LETTERS_KEPT = 10_000
 DEAD_LETTER_BYTES = 4096
 GENERATIONS = 2
 _DIGEST_BYTES = 32
+
+_SOME_OLDEST = """
+SELECT lsn FROM log INDEXED BY log_waypoints
+WHERE stream = ? AND crc % 16 = 0 AND lsn <= ? ORDER BY lsn LIMIT ?
+"""
+_ON_THE_WAY = """
+WITH RECURSIVE way(lsn, received, prev) AS (
+    SELECT lsn, received, prev FROM log WHERE lsn = ?1 AND stream = ?2 AND lsn > ?3
+    UNION ALL
+    SELECT log.lsn, log.received, log.prev FROM way CROSS JOIN log
+    WHERE log.lsn = way.prev AND way.prev > ?3
+) SELECT lsn, received FROM way ORDER BY lsn
+"""
+"""A stream's records up to one waypoint, and after the one before."""
 
 
 class Journal:
@@ -340,19 +355,30 @@ class Journal:
         """Delete the stream's oldest records that neither recovery nor `keep` needs.
 
         Records received at or after `received_before` (nanoseconds) stay; None keeps no more
-        than recovery and the recognition of repeats need. Looks at the `most` oldest ones, however
-        many there are, and returns how many it deleted.
+        than recovery and the recognition of repeats need. They go in the order of their log
+        numbers, so that there is no hole, `most` of them at once; returns how many it deleted.
         """
         oldest = self._one("SELECT min(lsn) FROM snapshots WHERE stream = ?", (row.id,))
         floor = min(oldest or 0, row.marks[0])
-        query = "SELECT lsn, received FROM log WHERE stream = ? ORDER BY time, lsn LIMIT ?"
         gone = []
-        for lsn, received in self._db.execute(query, (row.id, most)).fetchall():
-            if lsn > floor or (received_before is not None and (received or 0) >= received_before):
+        for lsn, received in islice(self._oldest(row, floor, most), most):
+            if received_before is not None and (received or 0) >= received_before:
                 break
             gone.append((lsn,))
         self._db.executemany("DELETE FROM log WHERE lsn = ?", gone)
         return len(gone)
+
+    def _oldest(self, row: StreamRow, floor: int, most: int) -> Iterator[tuple[int, int | None]]:
+        """Yield number and moment of receiving of a stream's first records, in order.
+
+        Up to `floor`; where that is none of them, the last few may be left for the next time. Times
+        are no order: a clock may be set back.
+        """
+        found = self._db.execute(_SOME_OLDEST, (row.id, floor, most)).fetchall()
+        before = 0
+        for (waypoint,) in found if len(found) == most else [*found, (floor,)]:
+            yield from self._db.execute(_ON_THE_WAY, (waypoint, row.id, before)).fetchall()
+            before = waypoint
 
     def size(self) -> int:
         """Return the bytes in use, free pages not counted."""
