@@ -27,6 +27,7 @@ FORMAT = 2
 FILE = "journal.db"
 AUTOCHECKPOINT_PAGES = 1_000
 
+_LOCK_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _BEGIN_ANEW = "it is damaged: restore it from a copy, or move it aside to begin anew"
 _END_THAT_ONE = "another program is writing to it: end that one, then start again"
 _WAYS_OUT = {
@@ -140,7 +141,7 @@ def lock(folder: Path) -> IO[bytes]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(folder)
-        handle = (folder / "lock").open("wb")
+        handle = os.fdopen(os.open(folder / "lock", _LOCK_FLAGS, 0o600), "wb")
     except OSError as error:
         raise StoreError(
             f"cannot use the data directory {folder}: {error.strerror}; set data_dir in [daemon]"
@@ -213,10 +214,8 @@ def _check_owner(folder: Path) -> None:
             f"the data directory {folder} belongs to user {found.st_uid}, and we are "
             f"{os.geteuid()}: run as that user, or set data_dir in [daemon]"
         )
-    if found.st_mode & stat.S_IWOTH:
-        raise StoreError(
-            f"everybody may write into the data directory {folder}: chmod 700 {folder}"
-        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreError(f"others may write into the data directory {folder}: chmod 700 {folder}")
 
 
 def _connect_to_read(where: str) -> sqlite3.Connection:

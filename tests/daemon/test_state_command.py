@@ -210,7 +210,7 @@ def test_a_crashed_or_running_store_is_shown_with_its_newest_records_and_not_cha
     assert "has records after its snapshot" in state("ls", running)
     assert "is in use by another streamlnn" in state("reset", "pump7", running, code=1)
     copy = tmp_path / "copy"
-    copy.mkdir()
+    copy.mkdir(0o700)
     for name in ("journal.db", "journal.db-wal"):
         (copy / name).write_bytes((tmp_path / "store" / name).read_bytes())
     assert told("show", "pump7", copy)["records"] == 120

@@ -288,4 +288,15 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 def test_the_store_is_for_its_owner_alone(tmp_path: Path) -> None:
     Journal(tmp_path / "store").close()
     assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "store" / FILE).stat().st_mode) == 0o600
+    for name in (FILE, "lock"):
+        assert stat.S_IMODE((tmp_path / "store" / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o1777])
+def test_a_folder_that_others_may_write_into_is_refused(tmp_path: Path, mode: int) -> None:
+    """They could put another journal in the place of ours."""
+    tmp_path.chmod(mode)
+    with pytest.raises(StoreError, match=f"others may write into .*: chmod 700 {tmp_path}"):
+        Journal(tmp_path)
+    tmp_path.chmod(0o750)
+    Journal(tmp_path).close()
