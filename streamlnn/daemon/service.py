@@ -77,6 +77,7 @@ class Service:
         """Run a pipeline to its end; tell whether another one, of a new configuration, is due."""
         config = self._config
         journal = Journal(None if self._dry_run else config.daemon.data_dir)
+        _tell_forgotten(config, journal)
         pipeline = build(config, self._status, journal, dry_run=self._dry_run)
         if not self._dry_run:
             self._serving.change(config.http)
@@ -147,6 +148,21 @@ class Service:
             build(new, Observer(), nowhere)
         self._serving.change(new.http)
         return new
+
+
+def _tell_forgotten(config: Config, journal: Journal) -> None:
+    """Tell what is kept for sinks that are gone: it waits for ever, and fills the journal."""
+    there = {sink.id for sink in config.sinks}
+    with journal.reading():
+        kept = {sink: count for sink, count in journal.waiting().items() if sink not in there}
+    if kept:
+        log.warning(
+            "outputs are kept for sinks that the configuration does not have: %s; they fill the "
+            "journal until there is a [[sink]] of that id again, or until 'streamlnn state "
+            "forget-sink ID %s' has deleted them",
+            ", ".join(f"{count} for {sink!r}" for sink, count in kept.items()),
+            config.path or config.daemon.data_dir,
+        )
 
 
 def _refuse_fixed(old: Config, new: Config) -> None:

@@ -240,6 +240,15 @@ class Journal:
         self._put("watermarks", (sink, lsn))
         self._db.execute("DELETE FROM outbox WHERE sink = ? AND lsn <= ?", (sink, lsn))
 
+    def forget_sink(self, sink: str) -> int:
+        """Delete what is kept for a sink, and its watermark; return how many outputs it was."""
+        gone = 0
+        for table in ("outbox", "notices"):
+            query = f"DELETE FROM {table} WHERE sink = ?"  # noqa: S608 - our own names
+            gone += self._db.execute(query, (sink,)).rowcount
+        self._db.execute("DELETE FROM watermarks WHERE sink = ?", (sink,))
+        return gone
+
     # Snapshots and what they must not outrun
 
     def save_snapshot(self, row: StreamRow, lsn: int, state: bytes) -> None:
@@ -409,16 +418,20 @@ class Journal:
 
         Waiting outputs are kept for the sink beside what stepping the log again would give.
         """
+        return {
+            "positions": dict(self._sound("positions")),
+            "watermarks": dict(self._sound("watermarks")),
+            "waiting": self.waiting(),
+        }
+
+    def waiting(self) -> dict[str, int]:
+        """Return by sink how many outputs are kept for it, where there are any."""
         waiting: dict[str, int] = {}
         for table in ("outbox", "notices"):
             query = f"SELECT sink, count(*) FROM {table} GROUP BY sink"  # noqa: S608 - our own names
             for sink, n in self._db.execute(query):
                 waiting[sink] = waiting.get(sink, 0) + n
-        return {
-            "positions": dict(self._sound("positions")),
-            "watermarks": dict(self._sound("watermarks")),
-            "waiting": waiting,
-        }
+        return waiting
 
     def dead_letter_counts(self) -> list[tuple[str, str, int]]:
         """Return (source, reason, count), the most frequent first."""
