@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from streamlnn.daemon.connector import Connector
 from streamlnn.daemon.crosscheck import Read, cross_check, idle_sources
-from streamlnn.daemon.lines import Path, key_lines
+from streamlnn.daemon.lines import Path, excess_line, key_lines
 from streamlnn.daemon.problems import Problems, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
 from streamlnn.daemon.tables import WRITTEN, homes
@@ -30,6 +30,7 @@ Table = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _LISTED = ", ".join(WRITTEN.values())
+_EXCESS = "nested too deeply, or a name or number too long; no setting needs it: take it out"
 _SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 
 
@@ -103,12 +104,17 @@ def loads(
 
 def _parse(text: str, name: str) -> Table:
     try:
-        return tomllib.loads(text)
+        document, excess = tomllib.loads(text), excess_line(text)
     except tomllib.TOMLDecodeError as error:
         match = _SYNTAX.fullmatch(str(error))
         line = match["line"] if match and match["line"] else text.count("\n") + 1
         what = match["what"] if match else str(error)
         raise ConfigError([f"{name}:{line}: not TOML: {what}; {_syntax_hint(what)}"]) from None
+    except (RecursionError, ValueError):  # brackets without end, a number without end
+        document, excess = {}, excess_line(text) or 1
+    if excess:
+        raise ConfigError([f"{name}:{excess}: {_EXCESS}"])
+    return document
 
 
 def _syntax_hint(what: str) -> str:

@@ -53,6 +53,9 @@ def _rights(folder: Path, there: Path) -> Finding:
     if found.st_uid != os.geteuid():
         said = f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}"
         return Finding("rights", "problem", said, f"chown it to the daemon's user: {folder}")
+    if found.st_mode & 0o022:
+        said = f"others may write into {folder}, and the daemon refuses to start on it"
+        return Finding("rights", "problem", said, f"chmod 700 {folder}")
     if found.st_mode & 0o077:
         said = f"{folder} is open to other users"
         return Finding("rights", "warning", said, f"chmod 700 {folder}")

@@ -7,6 +7,7 @@ or ask us from its own address, which the browser tells in `Origin`.
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATHS = ("/healthz", "/readyz")
 """Answered without a token: they are for machines that only ask whether we live."""
+
+_NO_HOST = re.compile(r"[/?#@\\\s]")
+"""With one of these in it a Host would be read in one way here and in another way elsewhere."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -63,11 +67,14 @@ class Guard:
             return _refused(405, "everything here is read only: GET and HEAD", Allow="GET, HEAD")
         if request.headers.get("content-length", "0") != "0" or _is_chunked(request):
             return _refused(413, "a request has no body here", Connection="close")
+        if _NO_HOST.search(request.headers.get("host", "")):
+            return _refused(400, "wrong Host header: it is a name and a port, nothing else")
         if self._access.hosts and _name(request.headers.get("host")) not in self._access.hosts:
             return _refused(400, f"wrong Host header: ask for one of {self._access.hosts}")
         if not _is_same_origin(request):
             return _refused(403, "pages of other origins are not answered")
-        if request.url.path not in OPEN_PATHS and not self._is_known(request):
+        # The path of `request.url` is not taken: what is in Host may end up in it.
+        if request.scope["path"] not in OPEN_PATHS and not self._is_known(request):
             how = "send the token of [http] as: Authorization: Bearer TOKEN"
             return _refused(401, how, **{"WWW-Authenticate": "Bearer"})
         return None

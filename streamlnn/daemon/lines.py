@@ -22,6 +22,10 @@ _TOKEN = re.compile(
 )
 
 
+_DEEPEST = 32
+_LONGEST = 1_000
+
+
 class _Token(NamedTuple):
     kind: str
     text: str
@@ -39,6 +43,27 @@ def key_lines(text: str) -> dict[Path, int]:
     scanner = _Scanner(_tokens(text))
     scanner.document()
     return scanner.lines
+
+
+def excess_line(text: str) -> int | None:
+    """Return the first line that nests too deeply for us or has a number too long; None: none has.
+
+    `text` need be no TOML: what is too deep for `tomllib` is found as well.
+    """
+    levels = [0]
+    for token in _tokens(text):
+        if token.text in ("[", "{"):
+            levels.append(0)
+        elif token.text in ("]", "}"):
+            levels = levels[:-1] or [0]
+        elif token.text == ".":
+            levels[-1] += 1
+        elif token.text in (",", "\n"):
+            levels[-1] = 0
+        is_long = token.kind == "bare" and len(token.text) > _LONGEST
+        if is_long or len(levels) + sum(levels) > _DEEPEST:
+            return token.line
+    return None
 
 
 def line_of(lines: Mapping[Path, int], path: Path) -> int:

@@ -16,7 +16,7 @@ from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.daemon.run import make_carriers, make_sinks, stopping
 from streamlnn.errors import InputUnavailable
 from streamlnn.model import stepping
-from streamlnn.pipeline.journal import Journal
+from streamlnn.pipeline.journal import FILE, Journal
 from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.snapshots import Retention
@@ -78,8 +78,8 @@ def _pipeline(
     publish: bool,
     observer: Progress,
 ) -> Pipeline:
-    # While a recording is read there is nothing to lose: only the end has to be durable.
-    journal = Journal(into, durable=False)
+    # In a new store there is nothing to lose: only the end has to be durable.
+    journal = Journal(into, durable=into is not None and (into / FILE).exists())
     with journal.transaction():
         journal.forget_position(source.id)  # of another recording that was replayed into it
     carriers = make_carriers(config) if config and publish else []

@@ -77,6 +77,7 @@ class Service:
         """Run a pipeline to its end; tell whether another one, of a new configuration, is due."""
         config = self._config
         journal = Journal(None if self._dry_run else config.daemon.data_dir)
+        _tell_forgotten(config, journal)
         pipeline = build(config, self._status, journal, dry_run=self._dry_run)
         if not self._dry_run:
             self._serving.change(config.http)
@@ -91,19 +92,22 @@ class Service:
         return goes_on
 
     def _follow(self, worker: Worker) -> bool:
-        """Follow orders until the pipeline is over; tell whether it was ended for a new one."""
-        goes_on = False
+        """Follow orders until the pipeline is over; tell whether it was ended for a new one.
+
+        The order to stop is final, whatever comes after it.
+        """
+        goes_on = stops = False
         while (order := self._orders.next()) is not Order.OVER:
             if order is Order.STOP:
-                goes_on = False
+                stops = True
                 self._notifier.tell(STOPPING=1, STATUS="stopping")
                 if worker.loading:
                     leave("told to stop while the model was being loaded: nothing had begun")
                 worker.pipeline.stop.set()
-            elif self._read_again():
+            elif not stops and self._read_again():
                 goes_on = True
                 worker.pipeline.stop.set()
-        return goes_on and worker.error is None
+        return goes_on and not stops and worker.error is None
 
     def _look_back(self, worker: Worker) -> None:
         if isinstance(worker.error, BrokenPipeError):
@@ -144,6 +148,21 @@ class Service:
             build(new, Observer(), nowhere)
         self._serving.change(new.http)
         return new
+
+
+def _tell_forgotten(config: Config, journal: Journal) -> None:
+    """Tell what is kept for sinks that are gone: it waits for ever, and fills the journal."""
+    there = {sink.id for sink in config.sinks}
+    with journal.reading():
+        kept = {sink: count for sink, count in journal.waiting().items() if sink not in there}
+    if kept:
+        log.warning(
+            "outputs are kept for sinks that the configuration does not have: %s; they fill the "
+            "journal until there is a [[sink]] of that id again, or until 'streamlnn state "
+            "forget-sink ID %s' has deleted them",
+            ", ".join(f"{count} for {sink!r}" for sink, count in kept.items()),
+            config.path or config.daemon.data_dir,
+        )
 
 
 def _refuse_fixed(old: Config, new: Config) -> None:

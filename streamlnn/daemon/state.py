@@ -1,4 +1,4 @@
-"""`streamlnn state`: look into a store, and move or reset what a stream has learned.
+"""`streamlnn state`: look into a store, move or reset what a stream has learned, forget a sink.
 
 Looking never disturbs a daemon that runs on the store; what changes it is refused meanwhile.
 """
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from streamlnn.daemon.config import load
+from streamlnn.daemon.footprint import size
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.state_text import listed, shown
 from streamlnn.errors import InputUnavailable
@@ -80,6 +81,27 @@ def reset(where: Path, name: str) -> int:
         reset_stream(journal, row)
     click.echo(f"{name}: begins to learn anew with its next record, epoch {row.epoch}", err=True)
     return 0
+
+
+def forget_sink(where: Path, name: str) -> int:
+    """Delete what a sink has not confirmed, and how far it had come."""
+    with _held(where) as journal:
+        _refuse_unknown(journal, name)
+        before = journal.size()
+        with journal.transaction():
+            count = journal.forget_sink(name)
+        freed = max(0, before - journal.size())
+    told = f"{name}: forgotten, with {count} outputs that it had not confirmed ({size(freed)})"
+    click.echo(told, err=True)
+    return 0
+
+
+def _refuse_unknown(journal: Journal, sink: str) -> None:
+    standing = journal.standing()
+    known = sorted({*standing["watermarks"], *standing["waiting"]})
+    if sink not in known:
+        hint = nearest(sink, known) or f"; it has {', '.join(map(repr, known)) or 'none'}"
+        raise InputUnavailable(f"the store has no sink {sink!r}{hint}")
 
 
 def _store(where: Path) -> Path:

@@ -32,7 +32,7 @@ def _needed(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> 
 @click.group()
 @verbosity
 def state() -> None:
-    """Look into what streams have learned, and move it.
+    """Look into what streams have learned, and move it; forget a sink.
 
     WHERE is a configuration or its data directory. A daemon may run on it, unless the state is to
     be changed.
@@ -92,6 +92,17 @@ def import_(file: Path, where: Path) -> int:
 def reset(id: str, where: Path) -> int:  # noqa: A002 - the argument's name
     """Let a stream forget what it has learned and begin anew."""
     from streamlnn.daemon.state import reset as forget
+
+    return forget(where, id)
+
+
+@state.command("forget-sink")
+@click.argument("id")
+@_where
+@verbosity
+def forget_sink(id: str, where: Path) -> int:  # noqa: A002 - the argument's name
+    """Delete what is kept for a sink that will not come back."""
+    from streamlnn.daemon.state import forget_sink as forget
 
     return forget(where, id)
 

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,17 @@ from streamlnn.errors import StoreError
 from streamlnn.model.records import Record
 from streamlnn.pipeline.contract import Message, Output
 from streamlnn.pipeline.rows import REPEATS_KEPT, LogRow, StreamRow
-from streamlnn.pipeline.store import FILE, SEALED, damaged, lock, open_file, seal, trouble
+from streamlnn.pipeline.store import (
+    FILE,
+    SEALED,
+    damaged,
+    lock,
+    open_file,
+    seal,
+    settle,
+    sync,
+    trouble,
+)
 
 __all__ = ["FILE", "REPEATS_KEPT", "Journal", "LogRow", "StreamRow"]
 
@@ -30,13 +41,28 @@ DEAD_LETTER_BYTES = 4096
 GENERATIONS = 2
 _DIGEST_BYTES = 32
 
+_SOME_OLDEST = """
+SELECT lsn FROM log INDEXED BY log_waypoints
+WHERE stream = ? AND crc % 16 = 0 AND lsn <= ? ORDER BY lsn LIMIT ?
+"""
+_ON_THE_WAY = """
+WITH RECURSIVE way(lsn, received, prev) AS (
+    SELECT lsn, received, prev FROM log WHERE lsn = ?1 AND stream = ?2 AND lsn > ?3
+    UNION ALL
+    SELECT log.lsn, log.received, log.prev FROM way CROSS JOIN log
+    WHERE log.lsn = way.prev AND way.prev > ?3
+) SELECT lsn, received FROM way ORDER BY lsn
+"""
+"""A stream's records up to one waypoint, and after the one before."""
+
 
 class Journal:
     """One data directory, held for as long as the object lives; without a folder, in memory.
 
     With `read_only` a daemon may hold the folder and go on; the journal is seen as it was at the
-    start. Raises `StoreError` when another process holds the folder, when it was written by a newer
-    version, or when the file is damaged.
+    start. If it is not `durable`, it is on disk once it has been closed: a power cut before can
+    cost all of it. Raises `StoreError` when another process holds the folder, when it was written
+    by a newer version, or when the file is damaged.
     """
 
     def __init__(
@@ -44,6 +70,7 @@ class Journal:
     ) -> None:
         self.volatile = folder is None
         self._read_only = read_only
+        self._unsynced = None if durable or read_only else folder
         self._positions: dict[str, list[str]] = {}
         with ExitStack() as held:
             if folder and not read_only:
@@ -213,6 +240,15 @@ class Journal:
         self._put("watermarks", (sink, lsn))
         self._db.execute("DELETE FROM outbox WHERE sink = ? AND lsn <= ?", (sink, lsn))
 
+    def forget_sink(self, sink: str) -> int:
+        """Delete what is kept for a sink, and its watermark; return how many outputs it was."""
+        gone = 0
+        for table in ("outbox", "notices"):
+            query = f"DELETE FROM {table} WHERE sink = ?"  # noqa: S608 - our own names
+            gone += self._db.execute(query, (sink,)).rowcount
+        self._db.execute("DELETE FROM watermarks WHERE sink = ?", (sink,))
+        return gone
+
     # Snapshots and what they must not outrun
 
     def save_snapshot(self, row: StreamRow, lsn: int, state: bytes) -> None:
@@ -341,19 +377,30 @@ class Journal:
         """Delete the stream's oldest records that neither recovery nor `keep` needs.
 
         Records received at or after `received_before` (nanoseconds) stay; None keeps no more
-        than recovery and the recognition of repeats need. Looks at the `most` oldest ones, however
-        many there are, and returns how many it deleted.
+        than recovery and the recognition of repeats need. They go in the order of their log
+        numbers, so that there is no hole, `most` of them at once; returns how many it deleted.
         """
         oldest = self._one("SELECT min(lsn) FROM snapshots WHERE stream = ?", (row.id,))
         floor = min(oldest or 0, row.marks[0])
-        query = "SELECT lsn, received FROM log WHERE stream = ? ORDER BY time, lsn LIMIT ?"
         gone = []
-        for lsn, received in self._db.execute(query, (row.id, most)).fetchall():
-            if lsn > floor or (received_before is not None and (received or 0) >= received_before):
+        for lsn, received in islice(self._oldest(row, floor, most), most):
+            if received_before is not None and (received or 0) >= received_before:
                 break
             gone.append((lsn,))
         self._db.executemany("DELETE FROM log WHERE lsn = ?", gone)
         return len(gone)
+
+    def _oldest(self, row: StreamRow, floor: int, most: int) -> Iterator[tuple[int, int | None]]:
+        """Yield number and moment of receiving of a stream's first records, in order.
+
+        Up to `floor`; where that is none of them, the last few may be left for the next time. Times
+        are no order: a clock may be set back.
+        """
+        found = self._db.execute(_SOME_OLDEST, (row.id, floor, most)).fetchall()
+        before = 0
+        for (waypoint,) in found if len(found) == most else [*found, (floor,)]:
+            yield from self._db.execute(_ON_THE_WAY, (waypoint, row.id, before)).fetchall()
+            before = waypoint
 
     def size(self) -> int:
         """Return the bytes in use, free pages not counted."""
@@ -384,16 +431,20 @@ class Journal:
 
         Waiting outputs are kept for the sink beside what stepping the log again would give.
         """
+        return {
+            "positions": dict(self._sound("positions")),
+            "watermarks": dict(self._sound("watermarks")),
+            "waiting": self.waiting(),
+        }
+
+    def waiting(self) -> dict[str, int]:
+        """Return by sink how many outputs are kept for it, where there are any."""
         waiting: dict[str, int] = {}
         for table in ("outbox", "notices"):
             query = f"SELECT sink, count(*) FROM {table} GROUP BY sink"  # noqa: S608 - our own names
             for sink, n in self._db.execute(query):
                 waiting[sink] = waiting.get(sink, 0) + n
-        return {
-            "positions": dict(self._sound("positions")),
-            "watermarks": dict(self._sound("watermarks")),
-            "waiting": waiting,
-        }
+        return waiting
 
     def dead_letter_counts(self) -> list[tuple[str, str, int]]:
         """Return (source, reason, count), the most frequent first."""
@@ -414,8 +465,16 @@ class Journal:
         return [dict(zip(names, row, strict=True)) for row in reversed(found)]
 
     def close(self) -> None:
-        """Let go of the folder."""
-        self._held.close()
+        """Let go of the folder. Raises `StoreError` when a disk that is waited for fails."""
+        unsynced, self._unsynced = self._unsynced, None
+        try:
+            with self._held:
+                if unsynced:
+                    settle(self._db)
+            if unsynced:
+                sync(unsynced)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"cannot write to the journal: {trouble(error)}") from error
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> Any:
         return self._db.execute(query, values).fetchone()[0]

@@ -200,6 +200,7 @@ TWINS = (
     "which would be fed twice; put into the id what tells them apart, as in '{apart}'"
 )
 FIELDS = ["a", *(f"f{number}" for number in range(32))]
+EXCESS = "nested too deeply, or a name or number too long; no setting needs it: take it out"
 MISTAKES = {
     "a typo in a key": (
         '[daemon]\ninstanc = "x"' + WHOLE,
@@ -485,6 +486,24 @@ MISTAKES = {
         "[http]\nlisten = localhost:1\n",
         "f.toml:2: not TOML: Invalid value; write key = value, text in quotes: "
         'listen = "127.0.0.1:8642"',
+    ),
+    "brackets without end": ("\n\nx = " + 5_000 * "[", f"f.toml:3: {EXCESS}"),
+    "lists in lists in lists": (
+        "[model]\nunits = " + 200 * "[" + 200 * "]" + WHOLE,
+        f"f.toml:2: {EXCESS}",
+    ),
+    "tables in tables in tables": (
+        "[model]\n" + 5_000 * "a = {" + 5_000 * "}" + WHOLE,
+        f"f.toml:2: {EXCESS}",
+    ),
+    "a key of very many names": ("a." * 3_000 + "a = 1" + WHOLE, f"f.toml:1: {EXCESS}"),
+    "a number that is far too long": (
+        "[model]\nunits = " + 5_000 * "1" + WHOLE,
+        f"f.toml:2: {EXCESS}",
+    ),
+    "another number that is far too long": (
+        "[model]\nunits = 0x" + 5_000 * "1" + WHOLE,
+        f"f.toml:2: {EXCESS}",
     ),
     "TOML with a table twice": (
         "[http]\n[daemon]\n[http]\n",

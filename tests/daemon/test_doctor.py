@@ -183,6 +183,9 @@ def test_a_data_directory_is_judged(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o755)
     found, _ = examined(config)
     assert found["disk", "rights"]["way_out"] == f"chmod 700 {tmp_path / 'data'}"
+    (tmp_path / "data").chmod(0o775)
+    found, _ = examined(config, code=1)
+    assert "the daemon refuses to start on it" in found["disk", "rights"]["said"]
     (tmp_path / "data").chmod(0o700)
     (tmp_path / "data" / "journal.db").write_bytes(b"no journal at all")
     found, _ = examined(config, code=1)

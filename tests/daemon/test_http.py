@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 from brokers import wait_until
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.datastructures import URL
+from starlette.requests import Request
 
 from streamlnn.daemon import impatience
 from streamlnn.daemon.address import split_address
@@ -231,6 +233,24 @@ def test_with_a_token_only_the_probes_answer_without_it(guarded: Server, status:
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example"])
 def test_on_the_loopback_a_foreign_host_name_is_refused(server: Server, host: str) -> None:
     assert get(server, "/api/v1/streams", Host=host)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1/healthz?", "127.0.0.1/#", "a@localhost", "localhost\\", "local host"]
+)
+def test_a_host_that_is_more_than_a_name_is_refused(
+    server: Server, guarded: Server, host: str
+) -> None:
+    """Versions of starlette that we may run with read the path of a request out of it."""
+    assert get(server, "/api/v1/streams", Host=host)[0] == 400
+    assert get(guarded, "/api/v1/streams", Host=host)[0] == 400
+
+
+def test_what_is_open_is_told_by_the_path_alone(
+    guarded: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Request, "url", URL("http://127.0.0.1/healthz"))
+    assert get(guarded, "/api/v1/streams")[0] == 401
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:9", "LOCALHOST", "127.0.0.1", "[::1]:9"])

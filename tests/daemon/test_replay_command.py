@@ -5,11 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 from daemons import by_identity, digest, streamlnn
+
+from streamlnn.daemon.replay import replay
+from streamlnn.pipeline.store import FILE, open_file
 
 
 @pytest.fixture
@@ -110,6 +115,25 @@ def test_state_that_was_learned_from_a_recording_goes_on_warm(
         assert done.returncode == 0, done.stderr.decode()
         said += done.stdout.splitlines()
     assert by_identity(said) == by_identity(streamlnn("replay", recording).stdout.splitlines())
+
+
+def test_a_store_that_there_was_before_may_lose_its_power_at_any_time(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one is synced at the end only, which is faster; an old one has something to lose."""
+    store, opened, synced = tmp_path / "store", list[bool](), list[str]()
+
+    def open_and_note(folder: Path, *, durable: bool, read_only: bool) -> sqlite3.Connection:
+        opened.append(durable)
+        return open_file(folder, durable=durable, read_only=read_only)
+
+    monkeypatch.setattr("streamlnn.pipeline.journal.open_file", open_and_note)
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    for until in (1_700_005_000 * 10**9, None):
+        output = tmp_path / "forecasts.jsonl"
+        assert replay(recording, into=store, until=until, output=output) == 0
+    assert opened == [False, True]
+    assert synced == [str(store / FILE), str(store)]
 
 
 @pytest.mark.parametrize(

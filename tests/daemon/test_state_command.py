@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from daemons import Daemon, streamlnn
 
 from streamlnn import Forecaster
 from streamlnn.daemon.cli import cli
+from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal
 
 START = 1_700_000_000
@@ -177,6 +179,50 @@ def test_a_store_in_use_is_read_and_not_changed(store: Path, tmp_path: Path) -> 
     assert told("ls", store)[0]["epoch"] == 0
 
 
+def keep_for(store: Path, sink: str) -> None:
+    with closing(Journal(store)) as journal, journal.transaction():
+        outputs = [Output("forecast", bytes(10_000), "pump7", n) for n in (1, 2)]
+        journal.keep_outputs(sink, outputs)
+        journal.keep_notice(sink, Output("event", b"{}", "pump7", 2))
+        journal.save_watermark(sink, 0)
+
+
+def test_a_sink_that_is_gone_is_forgotten_with_all_that_is_kept_for_it(store: Path) -> None:
+    keep_for(store, "old")
+    keep_for(store, "other")
+    with closing(Journal(store)):
+        assert "is in use by another streamlnn" in state("forget-sink", "old", store, code=1)
+    assert "no sink 'odl'; did you mean 'old'?" in state("forget-sink", "odl", store, code=69)
+    done = CliRunner().invoke(cli, ["state", "forget-sink", "old", str(store)])
+    assert done.exit_code == 0
+    assert re.search(r"old: forgotten, with 3 outputs that it had not .* \(\d+ KB\)", done.stderr)
+    with closing(Journal(store)) as journal:
+        assert (journal.waiting(), journal.watermark("old")) == ({"other": 3}, None)
+        assert journal.watermark("other") == 0
+    assert "the store has no sink 'old'" in state("forget-sink", "old", store, code=69)
+    assert told("ls", store)[0]["stream"] == "pump7"
+
+
+def test_what_is_kept_for_sinks_that_are_gone_is_told_once_at_the_start(
+    store: Path, tmp_path: Path
+) -> None:
+    for sink in ("old", "out"):
+        keep_for(store, sink)
+    config = tmp_path / "f.toml"
+    config.write_text(
+        f"[daemon]\ndata_dir = '{store}'\n[http]\nlisten = false\n[[source]]\nkind = 'stdin'\n"
+        "[[stream]]\n[[sink]]\nkind = 'stdout'\nid = 'out'\n"
+    )
+    words = "3 for 'old'; they fill the journal"
+    way_out = f"'streamlnn state forget-sink ID {config}'"
+    done = streamlnn("run", config, stdin=b"").stderr.decode()
+    assert done.count("kept for sinks") == 1
+    assert words in done
+    assert way_out in done
+    state("forget-sink", "old", config)
+    assert "kept for sinks" not in streamlnn("run", config, stdin=b"").stderr.decode()
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Path]:
     """A store whose daemon has written nothing down yet but the log."""
@@ -210,7 +256,7 @@ def test_a_crashed_or_running_store_is_shown_with_its_newest_records_and_not_cha
     assert "has records after its snapshot" in state("ls", running)
     assert "is in use by another streamlnn" in state("reset", "pump7", running, code=1)
     copy = tmp_path / "copy"
-    copy.mkdir()
+    copy.mkdir(0o700)
     for name in ("journal.db", "journal.db-wal"):
         (copy / name).write_bytes((tmp_path / "store" / name).read_bytes())
     assert told("show", "pump7", copy)["records"] == 120

@@ -37,9 +37,9 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     often(monkeypatch, records=15)
 
 
-def write(folder: Path, committed: list[int]) -> None:
+def write(folder: Path, committed: list[int], *, durable: bool = True) -> None:
     """Write transactions of a growing number of records; note each that was said to be durable."""
-    with closing(Journal(folder)) as journal:
+    with closing(Journal(folder, durable=durable)) as journal:
         row = journal.streams().get("s") or StreamRow("s", "t", PLAN)
         for n in range(1, 9):
             with journal.transaction():
@@ -113,6 +113,17 @@ def test_the_disk_of_these_tests_does_lose_what_is_not_synced(
     )
     with tempfile.TemporaryDirectory() as name, pytest.raises((AssertionError, StoreError)):
         cut_everywhere(Path(name), 200)
+
+
+def test_a_journal_that_does_not_sync_is_on_the_disk_once_it_is_closed() -> None:
+    """So that `replay --into` may be fast, and the machine be turned off when it has ended."""
+    for seed in range(50):
+        with tempfile.TemporaryDirectory() as name:
+            disk, committed = LossyDisk(), list[int]()
+            with journals_on(disk):
+                write(Path(name), committed, durable=False)
+            with journals_on(disk.power_cut(random.Random(seed))):
+                check(Path(name), committed)
 
 
 CUTS = some.lists(some.tuples(some.integers(1, 400), some.booleans()), min_size=1, max_size=3)

@@ -2,24 +2,33 @@
 
 Injected: SIGTERM to a real daemon (a) while its model is compiled for the first time, with an empty
 cache; (b) while it connects to a broker that takes the connection and does not answer to TLS, and
-forecasts wait for a sink whose broker is away. A frozen broker is in `test_reload`.
+forecasts wait for a sink whose broker is away; (c) and then SIGHUP, while the pipeline ends. A
+frozen broker is in `test_reload`.
 
 Must hold: it ends with exit code 0 within 8 s, and while compiling at once; liveness is green and
-readiness says what is missing until then; what was not delivered is told and kept.
+readiness says what is missing until then; what was not delivered is told and kept; the order to end
+is final.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from brokers import free_port, wait_until
 from daemons import Daemon, answers
+
+from streamlnn.daemon import service
+from streamlnn.daemon.config import load
+from streamlnn.daemon.orders import Order, Orders
 
 MOST_SECS = 8.0
 CONFIG = """
@@ -108,3 +117,36 @@ def test_while_one_broker_does_not_answer_to_tls_and_another_is_away(tmp_path: P
                 assert daemon.has_ended_saying("50 forecasts and events are not confirmed by their")
         finally:
             daemon.kill()
+
+
+@pytest.mark.parametrize(
+    ("orders", "pipelines"),
+    [
+        ([Order.RELOAD], 2),
+        ([Order.STOP, Order.RELOAD], 1),
+        ([Order.RELOAD, Order.STOP], 1),
+        ([Order.RELOAD, Order.STOP, Order.RELOAD], 1),
+    ],
+)
+def test_whoever_was_told_to_stop_begins_no_new_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orders: list[Order], pipelines: int
+) -> None:
+    """Between an order and the end of the pipeline there is time for another one."""
+    begun: list[Any] = []
+
+    def work(pipeline: Any, heard: Orders) -> Any:
+        pipeline.journal.close()
+        for order in [*([] if begun else orders), Order.OVER]:
+            heard.put(order)
+        begun.append(pipeline)
+        return SimpleNamespace(pipeline=pipeline, error=None, loading=False)
+
+    def build(_config: Any, _status: Any, journal: Any, **_: Any) -> Any:
+        return SimpleNamespace(journal=journal, stop=threading.Event(), undelivered=0)
+
+    monkeypatch.setattr(service, "Worker", work)
+    monkeypatch.setattr(service, "build", build)
+    config = load(configure(tmp_path, "mqtt://127.0.0.1:1")[0])
+    told = Orders(for_secs=None, reloads=True)
+    service.Service(config, told, False, set_up_logs=lambda _: None).run()
+    assert len(begun) == pipelines

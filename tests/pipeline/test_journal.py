@@ -180,6 +180,44 @@ def test_pruning_keeps_records_as_long_as_asked(journal: Journal) -> None:
         assert journal.prune(row, received_before=30, most=10**6) == 30
 
 
+@pytest.mark.parametrize("received_before", [0, None], ids=["for a day", "too large"])
+def test_a_stream_whose_clock_is_set_back_again_and_again_is_pruned(
+    journal: Journal, received_before: int | None
+) -> None:
+    """Time since the device was switched on, each day: the newest records have the oldest times."""
+    row, other, days, daily = stream(journal), stream(journal, "other"), 64, 288
+    for day in range(days):
+        for hour in range(24):
+            now = day * daily + (hour + 1) * daily // 24
+            with journal.transaction():
+                for n in range(now - daily // 24, now):
+                    journal.append(row, record(n % daily, n, received=n))
+                    journal.append(other, record(n, received=n))
+                for each in (row, other):
+                    journal.save_snapshot(each, each.last_lsn, b"")
+                    before = None if received_before is None else now - daily
+                    journal.prune(each, received_before=before, most=2 * daily // 24 + 64)
+    left = [found.stream for _, found in journal.records_after(0)]
+    needed = row.marks[2] + REPEATS_KEPT
+    assert left.count("s") == left.count("other") == needed
+
+
+def test_a_store_of_before_is_pruned_too(tmp_path: Path) -> None:
+    store = Journal(tmp_path)
+    row = stream(store)
+    fill(store, row, 2 * REPEATS_KEPT)
+    with store.transaction():
+        store.save_snapshot(row, 2 * REPEATS_KEPT, b"")
+        store.save_stream(row)
+    store.close()
+    tamper(tmp_path, "DROP INDEX log_waypoints")
+    again = Journal(tmp_path)
+    with again.transaction():
+        row = again.streams()["s"]
+        assert again.prune(row, received_before=None, most=10**6) == REPEATS_KEPT
+    again.close()
+
+
 def test_dead_letters_keep_reason_and_the_head_of_the_payload(journal: Journal) -> None:
     with journal.transaction():
         journal.bury("plant", Message("t", b"x" * 10_000, 5), "no JSON")
@@ -250,4 +288,15 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 def test_the_store_is_for_its_owner_alone(tmp_path: Path) -> None:
     Journal(tmp_path / "store").close()
     assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "store" / FILE).stat().st_mode) == 0o600
+    for name in (FILE, "lock"):
+        assert stat.S_IMODE((tmp_path / "store" / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o1777])
+def test_a_folder_that_others_may_write_into_is_refused(tmp_path: Path, mode: int) -> None:
+    """They could put another journal in the place of ours."""
+    tmp_path.chmod(mode)
+    with pytest.raises(StoreError, match=f"others may write into .*: chmod 700 {tmp_path}"):
+        Journal(tmp_path)
+    tmp_path.chmod(0o750)
+    Journal(tmp_path).close()
