@@ -20,6 +20,8 @@ from connectors.reading import open_regular, peek_if_any
 FINGERPRINT = 1024
 """How many of a file's first bytes make its fingerprint, or all while there are fewer."""
 
+_ZEROS = bytes(CHUNK)
+
 
 class Generation:
     """A file on its way through rotations; not open until `attach`, and no more after `close`.
@@ -60,14 +62,15 @@ class Generation:
     @property
     def has_more(self) -> bool:
         """True when the open file holds more than was read and more than zeros."""
-        return self.size > max(self.lines.end, self._zeros)
+        size = self.size
+        return size > self.lines.end and not self._is_room(size)
 
     def news(self) -> int | None:
         """Return the size of the open file if there is anything to look at, None if not."""
         if self._fd is None:
             return None
         found = os.fstat(self._fd)
-        at_end = found.st_size in (self.lines.end, self._zeros)
+        at_end = found.st_size == self.lines.end or self._is_room(found.st_size)
         # A file cut and written again to the very same size shows it by its time alone.
         return None if at_end and found.st_mtime_ns == self.changed else found.st_size
 
@@ -224,13 +227,23 @@ class Generation:
         chunk = self._read(min(CHUNK, until - end), end)
         if data := chunk.rstrip(b"\0"):
             return data, 0
-        at = max(self._zeros, end)
+        at = min(max(self._zeros, end), until)
         chunk = self._read(min(CHUNK, until - at), at)
         data = chunk.lstrip(b"\0")
         self._zeros = at + len(chunk) - len(data)
         if not data:
             return b"", 0
         return data.rstrip(b"\0"), self._zeros - end
+
+    def _is_room(self, size: int) -> bool:
+        """Tell whether nothing but zeros was found from where we are to `size`, and still is."""
+        end = self.lines.end
+        if not end < size <= self._zeros:
+            return False
+        # The file's time does not tell: more may be written at once than is read at once, and
+        # twice within a tick of the clock.
+        room = self._read(min(CHUNK, size - end), end)
+        return room == _ZEROS[: len(room)]
 
     def _read(self, length: int, at: int) -> bytes:
         return b"" if self._fd is None else os.pread(self._fd, max(0, length), at)
