@@ -8,6 +8,7 @@ and a fingerprint of its first bytes, and it stays open until it is read to its 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import zlib
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ from typing import Any
 from connectors.folders import Found, Key, key_of
 from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter, after_last_newline
 from connectors.reading import open_regular, peek_if_any
+
+log = logging.getLogger("streamlnn.tail")
 
 FINGERPRINT = 1024
 """How many of a file's first bytes make its fingerprint, or all while there are fewer."""
@@ -270,12 +273,16 @@ def position_of(files: Iterable[Generation], began: int) -> str:
     return "\n".join([first, *(file.saved() for file in files)])
 
 
-def files_of(position: str) -> tuple[list[Generation], int | None]:
+def files_of(position: str) -> tuple[list[Generation], int | None] | None:
     """Return the files that a position tells of, none of them open, and when it all began.
 
+    None for the position of another kind of source, which had the same name before.
     Version 0.1 told of all files in the first line, and not when it began.
     """
-    head, *others = position.split("\n")
-    first = json.loads(head)
-    told = [*first["files"], *map(json.loads, others)]
-    return [Generation.from_saved(saved) for saved in told], first.get("began")
+    try:
+        first, *others = map(json.loads, position.split("\n"))
+        told = [*first["files"], *others]
+        return [Generation.from_saved(saved) for saved in told], first.get("began")
+    except (ValueError, KeyError, TypeError):
+        log.warning("the stored position %.80r is not of followed files: ignored", position)
+        return None

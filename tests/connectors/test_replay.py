@@ -14,6 +14,7 @@ import zstandard
 from connectors.codecs import CsvCodec, JsonCodec
 from connectors.recordings import Recording
 from connectors.replay import Pace, ReplaySettings, ReplaySource
+from connectors.stdio import StdinSettings, StdinSource
 from streamlnn.errors import InputUnavailable
 from streamlnn.pipeline.contract import Context, EndOfSource, Message
 from streamlnn.pipeline.testing import FakeClock, payloads, read_all
@@ -281,6 +282,40 @@ def test_a_source_knows_its_codec_and_its_end(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(EndOfSource):
             played.read(0.0)
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        '{"epoch":1,"n":2,"filters":["a/#"]}',
+        '{"files": [], "began": 1}\n{"origin": "x"}',
+        '{"read": 2}',
+        '{"offset": -1}',
+        '{"offset": "2"}',
+        "null",
+        "seven",
+    ],
+)
+def test_the_position_of_another_kind_of_source_is_told_and_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, position: str
+) -> None:
+    """A source may keep its name and change its kind: the recording is played from its begin."""
+    played = source(write(tmp_path, b"1\n2\n"))
+    played.connect(position)
+    assert payloads(read_all(played)) == [b"1", b"2"]
+    assert caplog.text.count("is not of a recording: ignored") == 1
+
+
+def test_standard_input_does_not_say_where_a_recording_stands(tmp_path: Path) -> None:
+    """Both count bytes, of different things."""
+    with write(tmp_path, b"1\n2\n").open("rb") as file:
+        pipe = StdinSource(StdinSettings(), Context(clock=FakeClock()), fd=file.fileno())
+        pipe.connect(None)
+        batch = pipe.read(1.0)
+        pipe.close()
+    played = source(tmp_path / "recording")
+    played.connect(batch.position)
+    assert payloads(read_all(played)) == [b"1", b"2"]
 
 
 def test_a_long_recording_comes_in_bounded_batches(tmp_path: Path) -> None:
