@@ -7,11 +7,13 @@ and a fingerprint of its first bytes, and it stays open until it is read to its 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from connectors.folders import Found, Key, key_of
@@ -79,30 +81,34 @@ class Generation:
 
     @property
     def is_deleted(self) -> bool:
-        """True when the open file has no name any more."""
-        return self._fd is not None and os.fstat(self._fd).st_nlink == 0
+        """True when the open file has no name any more. Raises `OSError`."""
+        if self._fd is None:
+            return False
+        try:
+            return os.fstat(self._fd).st_nlink == 0
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # its server says by that that it is deleted
+                raise
+            return True
 
     def attach(self, path: str) -> None:
         """Open the file, which is now called `path`. Raises `OSError`."""
-        fd = open_regular(path)
-        try:
-            self._use(fd, path)
-        except OSError:
-            self.close()
-            raise
+        self._open(open_regular(path), path)
 
     def anew(self) -> Generation:
-        """Return a generation that begins at the beginning of this open file."""
+        """Return a generation that begins at the beginning of this open file. Raises `OSError`."""
         made = Generation(self.origin, self.path)
         if self._fd is not None:
-            made._use(os.dup(self._fd), self.path)
+            made._open(os.dup(self._fd), self.path)
         return made
 
     def close(self) -> None:
         """Close the file; what is known of it stays."""
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            fd, self._fd = self._fd, None
+            # Some network file systems refuse, and have closed it nevertheless.
+            with suppress(OSError):
+                os.close(fd)
 
     def is_intact(self) -> bool:
         """Tell whether the file still begins as it did, and let its fingerprint grow if so."""
@@ -121,7 +127,7 @@ class Generation:
     def goes_on_at(self, path: str) -> bool:
         """Tell whether `path` holds all that was read of this file, to the byte, and more.
 
-        False as well when too little was read to tell two files apart.
+        False as well when too little was read to tell two files apart. Raises `OSError`.
         """
         offset = self.lines.offset
         if self._fd is None or self._length < FINGERPRINT:
@@ -207,6 +213,13 @@ class Generation:
         is_read = self.is_finished or self.is_copy or self.quiet_since is not None
         state = (self.is_copy, self.is_finished or self.is_copy, is_read, self.is_away)
         return self.lines.offset, self.columns, self.changed, *state
+
+    def _open(self, fd: int, path: str) -> None:
+        try:
+            self._use(fd, path)
+        except OSError:
+            self.close()
+            raise
 
     def _use(self, fd: int, path: str) -> None:
         self.close()

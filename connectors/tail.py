@@ -200,8 +200,6 @@ class TailSource:
             except OSError as error:
                 self._watcher.failed(file, error)
                 continue
-            if file.failed:
-                self._watcher.is_well(file)
             messages += self._taken(file, lines)
             if len(messages) >= BATCH:
                 break
@@ -211,6 +209,8 @@ class TailSource:
         if lines is None:
             self._watcher.truncated(file)
             return []
+        if file.failed:
+            self._watcher.is_well(file)
         if file.lines.dropped:
             self._count_dropped(file)
         if not lines:
