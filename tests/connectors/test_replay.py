@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import zstandard
 
 from connectors.codecs import CsvCodec, JsonCodec
+from connectors.lines import LINE_LIMIT
 from connectors.recordings import Recording
 from connectors.replay import Pace, ReplaySettings, ReplaySource
 from connectors.stdio import StdinSettings, StdinSource
@@ -261,6 +263,28 @@ def test_bad_lines_are_left_out_counted_and_told_once(
     assert recording.dropped == 3
     assert len(caplog.records) == 1
     assert "'soon'" in caplog.text
+
+
+@pytest.mark.parametrize("end", [b"", b"a/b,1,0,0,1616700", b'a/b,"1,0,0,1616700950,1\r\n'])
+def test_the_lines_behind_an_open_quote_are_counted(tmp_path: Path, end: bytes) -> None:
+    """They are taken for its payload, to the next odd quote or to the end."""
+    row = b"a/b,%d,0,0,1616700950,1\r\n"
+    header = RECORDER.split(b"\r\n", 1)[0] + b"\r\n"
+    content = header + row % 1 + b'a/b,"2,0,0,1616700950,1\r\n' + row % 3 + row % 4 + end
+    recording = Recording(write(tmp_path, content))
+    assert [message.payload for message, _ in recording.entries()] == [b"1"]
+    assert recording.dropped == 3 + bool(end)
+
+
+def test_an_open_quote_costs_no_more_than_a_payload_may_have_and_no_time(tmp_path: Path) -> None:
+    """However short the lines are: every byte is looked at once."""
+    header, lines = RECORDER.split(b"\r\n", 1)[0] + b"\r\n", LINE_LIMIT // 2
+    row = b"a/b,1,0,0,1616700950,1\r\n"
+    content = header + b'a/b,"2\n' + b"x\n" * lines + row
+    recording, before = Recording(write(tmp_path, content)), time.process_time()
+    assert [message.payload for message, _ in recording.entries()] == [b"1"]
+    assert time.process_time() - before < 10
+    assert recording.dropped == 1 + lines
 
 
 def test_an_endless_line_is_left_out_and_told(
