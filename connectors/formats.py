@@ -29,11 +29,13 @@ class Reader(Protocol):
 
     `codec` is the name of the codec for the payloads; `has_header` tells that the first line is
     no message; `has_topics` that the origins are topics and the messages carry their times.
+    `waiting` is how many lines were read whose message goes on in the next one.
     """
 
     codec: str
     has_header: bool
     has_topics: bool
+    waiting: int
 
     def read(self, line: bytes) -> Message | None:
         """Return the line's message, or None if it goes on in the next line.
@@ -50,6 +52,7 @@ class CsvReader:
 
     codec = "csv"
     has_topics = False
+    waiting = 0
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:
         self._path = path
@@ -80,6 +83,7 @@ class JsonLinesReader:
     codec = "json"
     has_topics = False
     has_header = False
+    waiting = 0
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
         self._path = path
@@ -107,6 +111,7 @@ class MosquittoReader:
     codec = "json"
     has_topics = True
     has_header = False
+    waiting = 0
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
         self._decoder = msgspec.json.Decoder(_Heard)
@@ -137,21 +142,26 @@ class RecorderReader:
         self._width = len(names)
         self._at = [names.index(name) for name in ("topic", "message", "time_now")]
         self._retain = names.index("retain") if "retain" in names else None
-        self._begun = b""
+        self.waiting = 0
+        self._begun = bytearray()
+        self._is_quoted = False
 
     def read(self, line: bytes) -> Message | None:
         """Return the row's message, None while a quoted payload goes on."""
-        line = self._begun + line
-        if line.count(b'"') % 2 and len(line) <= LINE_LIMIT:
-            self._begun = line + b"\n"
+        self._is_quoted ^= line.count(b'"') % 2 == 1
+        self._begun += line
+        if self._is_quoted and len(self._begun) <= LINE_LIMIT:
+            self._begun += b"\n"
+            self.waiting += 1
             return None
-        self._begun = b""
-        return self._message(line)
+        row, self._begun = bytes(self._begun), bytearray()
+        self.waiting, self._is_quoted = 0, False
+        return self._message(row)
 
     def is_whole(self, line: bytes) -> bool:
         """Tell whether the row has all its cells and a time."""
         try:
-            self._message(self._begun + line)
+            self._message(bytes(self._begun) + line)
         except ValueError:
             return False
         return not _CUT_NUMBER.search(text_of(line))

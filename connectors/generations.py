@@ -7,18 +7,25 @@ and a fingerprint of its first bytes, and it stays open until it is read to its 
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from connectors.folders import Found, Key, key_of
 from connectors.lines import CHUNK, LINE_LIMIT, LineSplitter, after_last_newline
 from connectors.reading import open_regular, peek_if_any
 
+log = logging.getLogger("streamlnn.tail")
+
 FINGERPRINT = 1024
 """How many of a file's first bytes make its fingerprint, or all while there are fewer."""
+
+_ZEROS = bytes(CHUNK)
 
 
 class Generation:
@@ -60,43 +67,48 @@ class Generation:
     @property
     def has_more(self) -> bool:
         """True when the open file holds more than was read and more than zeros."""
-        return self.size > max(self.lines.end, self._zeros)
+        size = self.size
+        return size > self.lines.end and not self._is_room(size)
 
     def news(self) -> int | None:
         """Return the size of the open file if there is anything to look at, None if not."""
         if self._fd is None:
             return None
         found = os.fstat(self._fd)
-        at_end = found.st_size in (self.lines.end, self._zeros)
+        at_end = found.st_size == self.lines.end or self._is_room(found.st_size)
         # A file cut and written again to the very same size shows it by its time alone.
         return None if at_end and found.st_mtime_ns == self.changed else found.st_size
 
     @property
     def is_deleted(self) -> bool:
-        """True when the open file has no name any more."""
-        return self._fd is not None and os.fstat(self._fd).st_nlink == 0
+        """True when the open file has no name any more. Raises `OSError`."""
+        if self._fd is None:
+            return False
+        try:
+            return os.fstat(self._fd).st_nlink == 0
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # its server says by that that it is deleted
+                raise
+            return True
 
     def attach(self, path: str) -> None:
         """Open the file, which is now called `path`. Raises `OSError`."""
-        fd = open_regular(path)
-        try:
-            self._use(fd, path)
-        except OSError:
-            self.close()
-            raise
+        self._open(open_regular(path), path)
 
     def anew(self) -> Generation:
-        """Return a generation that begins at the beginning of this open file."""
+        """Return a generation that begins at the beginning of this open file. Raises `OSError`."""
         made = Generation(self.origin, self.path)
         if self._fd is not None:
-            made._use(os.dup(self._fd), self.path)
+            made._open(os.dup(self._fd), self.path)
         return made
 
     def close(self) -> None:
         """Close the file; what is known of it stays."""
         if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+            fd, self._fd = self._fd, None
+            # Some network file systems refuse, and have closed it nevertheless.
+            with suppress(OSError):
+                os.close(fd)
 
     def is_intact(self) -> bool:
         """Tell whether the file still begins as it did, and let its fingerprint grow if so."""
@@ -115,7 +127,7 @@ class Generation:
     def goes_on_at(self, path: str) -> bool:
         """Tell whether `path` holds all that was read of this file, to the byte, and more.
 
-        False as well when too little was read to tell two files apart.
+        False as well when too little was read to tell two files apart. Raises `OSError`.
         """
         offset = self.lines.offset
         if self._fd is None or self._length < FINGERPRINT:
@@ -202,6 +214,13 @@ class Generation:
         state = (self.is_copy, self.is_finished or self.is_copy, is_read, self.is_away)
         return self.lines.offset, self.columns, self.changed, *state
 
+    def _open(self, fd: int, path: str) -> None:
+        try:
+            self._use(fd, path)
+        except OSError:
+            self.close()
+            raise
+
     def _use(self, fd: int, path: str) -> None:
         self.close()
         self._fd = fd
@@ -224,13 +243,23 @@ class Generation:
         chunk = self._read(min(CHUNK, until - end), end)
         if data := chunk.rstrip(b"\0"):
             return data, 0
-        at = max(self._zeros, end)
+        at = min(max(self._zeros, end), until)
         chunk = self._read(min(CHUNK, until - at), at)
         data = chunk.lstrip(b"\0")
         self._zeros = at + len(chunk) - len(data)
         if not data:
             return b"", 0
         return data.rstrip(b"\0"), self._zeros - end
+
+    def _is_room(self, size: int) -> bool:
+        """Tell whether nothing but zeros was found from where we are to `size`, and still is."""
+        end = self.lines.end
+        if not end < size <= self._zeros:
+            return False
+        # The file's time does not tell: more may be written at once than is read at once, and
+        # twice within a tick of the clock.
+        room = self._read(min(CHUNK, size - end), end)
+        return room == _ZEROS[: len(room)]
 
     def _read(self, length: int, at: int) -> bytes:
         return b"" if self._fd is None else os.pread(self._fd, max(0, length), at)
@@ -257,12 +286,16 @@ def position_of(files: Iterable[Generation], began: int) -> str:
     return "\n".join([first, *(file.saved() for file in files)])
 
 
-def files_of(position: str) -> tuple[list[Generation], int | None]:
+def files_of(position: str) -> tuple[list[Generation], int | None] | None:
     """Return the files that a position tells of, none of them open, and when it all began.
 
+    None for the position of another kind of source, which had the same name before.
     Version 0.1 told of all files in the first line, and not when it began.
     """
-    head, *others = position.split("\n")
-    first = json.loads(head)
-    told = [*first["files"], *map(json.loads, others)]
-    return [Generation.from_saved(saved) for saved in told], first.get("began")
+    try:
+        first, *others = map(json.loads, position.split("\n"))
+        told = [*first["files"], *others]
+        return [Generation.from_saved(saved) for saved in told], first.get("began")
+    except (ValueError, KeyError, TypeError):
+        log.warning("the stored position %.80r is not of followed files: ignored", position)
+        return None

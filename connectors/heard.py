@@ -40,6 +40,7 @@ class HeardReader:
     """Lines of our own: source, topic or path, moment of receipt, and payload or base64."""
 
     has_header = False
+    waiting = 0
     limit = LINE_LIMIT
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002

@@ -98,14 +98,18 @@ class Recording:
         rest = splitter.rest.removesuffix(b"\r")
         if rest.strip() and reader.is_whole(rest):
             yield from self._read(reader, rest, splitter.end)
-        elif rest.strip():
+            return
+        if reader.waiting:
+            self._drop("a quote is never closed", reader.waiting)
+        if rest.strip():
             self._drop(f"the last line is cut off: {rest[:60]!r}")
 
     def _read(self, reader: Reader, line: bytes, end: int) -> Iterator[tuple[Message, int]]:
+        lines = reader.waiting + 1
         try:
             message = reader.read(line)
         except ValueError as error:
-            self._drop(str(DecodeError(str(error), line)))
+            self._drop(str(DecodeError(str(error), line)), lines)
             return
         if message is not None:
             yield message, end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -11,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, model_validator
 
 from connectors.heard import Origin
@@ -59,6 +59,23 @@ class ReplaySettings(Settings):
         if self.loop and self.time == "recorded":
             raise ValueError('loop = true would repeat the recorded times: set time = "now" too')
         return self
+
+
+class _Position(msgspec.Struct, frozen=True):
+    offset: Annotated[int, msgspec.Meta(ge=0)]
+
+    @classmethod
+    def parse(cls, text: str | None) -> _Position:
+        """Read what `text` was; the position of another kind of source counts as the beginning."""
+        try:
+            return msgspec.json.decode(text, type=cls) if text else cls(0)
+        except msgspec.DecodeError:
+            log.warning("the stored position %.80r is not of a recording: ignored", text)
+            return cls(0)
+
+    def text(self) -> str:
+        """Return the form in which it is stored."""
+        return msgspec.json.encode(self).decode()
 
 
 class Pace:
@@ -124,7 +141,7 @@ class ReplaySource:
         self.close()
         self._recording = self._open(self._settings.path, self._settings.format)
         self.format = self._recording.codec
-        self._offset = json.loads(position)["offset"] if position else 0
+        self._offset = _Position.parse(position).offset
         self._begin(self._recording)
 
     def read(self, timeout: float) -> Batch | None:
@@ -135,7 +152,7 @@ class ReplaySource:
         while len(messages) < BATCH and (message := self._due(deadline, wait=not messages)):
             messages.append(message)
         if messages:
-            return Batch(messages, json.dumps({"offset": self._offset}))
+            return Batch(messages, _Position(self._offset).text())
         if self._next is None:
             raise EndOfSource(f"{self._settings.path} is played to its end")
         return None

@@ -12,7 +12,8 @@ def is_continued(file: Generation, found: Found) -> bool:
     """Tell whether an unknown file is a known one in another inode, to be read on.
 
     So is one that comes back with a mount, and one that took the place of another in one stroke,
-    as rsync and editors do, with all that it held and more.
+    as rsync and editors do, with all that it held and more. Raises `OSError` if `file` is open and
+    cannot be read.
     """
     if file.is_open:
         return found.path == file.origin and file.is_deleted and file.goes_on_at(found.path)

@@ -72,7 +72,7 @@ class StdinSource:
         deadline = time.monotonic() + timeout
         while not self._ended and self._wait(deadline):
             if messages := self._messages(os.read(self._fd, CHUNK)):
-                return Batch(messages, json.dumps({"offset": self._lines.offset}))
+                return Batch(messages, json.dumps({"read": self._lines.offset}))
         if self._ended:
             raise EndOfSource("standard input has ended")
         return None

@@ -81,10 +81,11 @@ class TailSource:
         """Look for the files; none being there is no error, they are waited for."""
         always = self._connects == 0 and not self._settings.start.startswith("saved")
         self._connects += 1
-        if position is None or always:
+        saved = None if position is None or always else files_of(position)
+        if saved is None:
             self._begin()
         else:
-            self._resume(*files_of(position))
+            self._resume(*saved)
         self._is_ready = not self._unsaved
 
     def read(self, timeout: float) -> Batch | None:
@@ -199,8 +200,6 @@ class TailSource:
             except OSError as error:
                 self._watcher.failed(file, error)
                 continue
-            if file.failed:
-                self._watcher.is_well(file)
             messages += self._taken(file, lines)
             if len(messages) >= BATCH:
                 break
@@ -210,6 +209,8 @@ class TailSource:
         if lines is None:
             self._watcher.truncated(file)
             return []
+        if file.failed:
+            self._watcher.is_well(file)
         if file.lines.dropped:
             self._count_dropped(file)
         if not lines:

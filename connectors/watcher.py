@@ -102,11 +102,18 @@ class Watcher:
 
     def truncated(self, file: Generation) -> None:
         """Begin a file anew that was cut; go on first in the copy that rotation took of it."""
+        try:
+            anew = file.anew()
+        except OSError as error:
+            self.failed(file, error)
+            return
         log.info("%s was truncated: reading it from its beginning", file.path)
+        if file.failed:
+            self.is_well(file)
         copy = copy_of(file, self._by_key())
         at = self.files.index(file)
-        self.files.insert(at + 1, file.anew())
-        self._openings.note(self.files[at + 1])
+        self.files.insert(at + 1, anew)
+        self._openings.note(anew)
         if copy is None or not self._openings.attach(file, copy.path):
             file.close()
             del self.files[at]
@@ -172,10 +179,19 @@ class Watcher:
             (found, origin)
             for found, origin in new
             if not any(
-                is_continued(file, found) and self._openings.attach(file, found.path)
+                self._is_continued(file, found) and self._openings.attach(file, found.path)
                 for file in before.get(origin, ())
             )
         ]
+
+    def _is_continued(self, file: Generation, found: Found) -> bool:
+        try:
+            return is_continued(file, found)
+        except OSError as error:
+            self.failed(file, error)
+        # What it holds open is of no use: what is known of it has to tell.
+        file.close()
+        return is_continued(file, found)
 
     def _by_key(self) -> dict[Key, Generation]:
         return {file.key: file for file in [*self._past, *self.files]}
@@ -254,10 +270,15 @@ class Watcher:
             return True
 
     def _finish(self, file: Generation) -> None:
+        try:
+            is_deleted = file.is_deleted
+        except OSError as error:
+            self.failed(file, error)
+            return
         if file.lines.rest:
             self.dropped += 1
             log.warning("%s ends in a line without a newline: it is left out", file.path)
-        if file.is_deleted:
+        if is_deleted:
             self.files.remove(file)
         file.close()
         file.is_finished = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 import zstandard
 
 from connectors.codecs import CsvCodec, JsonCodec
+from connectors.lines import LINE_LIMIT
 from connectors.recordings import Recording
 from connectors.replay import Pace, ReplaySettings, ReplaySource
+from connectors.stdio import StdinSettings, StdinSource
 from streamlnn.errors import InputUnavailable
 from streamlnn.pipeline.contract import Context, EndOfSource, Message
 from streamlnn.pipeline.testing import FakeClock, payloads, read_all
@@ -262,6 +265,28 @@ def test_bad_lines_are_left_out_counted_and_told_once(
     assert "'soon'" in caplog.text
 
 
+@pytest.mark.parametrize("end", [b"", b"a/b,1,0,0,1616700", b'a/b,"1,0,0,1616700950,1\r\n'])
+def test_the_lines_behind_an_open_quote_are_counted(tmp_path: Path, end: bytes) -> None:
+    """They are taken for its payload, to the next odd quote or to the end."""
+    row = b"a/b,%d,0,0,1616700950,1\r\n"
+    header = RECORDER.split(b"\r\n", 1)[0] + b"\r\n"
+    content = header + row % 1 + b'a/b,"2,0,0,1616700950,1\r\n' + row % 3 + row % 4 + end
+    recording = Recording(write(tmp_path, content))
+    assert [message.payload for message, _ in recording.entries()] == [b"1"]
+    assert recording.dropped == 3 + bool(end)
+
+
+def test_an_open_quote_costs_no_more_than_a_payload_may_have_and_no_time(tmp_path: Path) -> None:
+    """However short the lines are: every byte is looked at once."""
+    header, lines = RECORDER.split(b"\r\n", 1)[0] + b"\r\n", LINE_LIMIT // 2
+    row = b"a/b,1,0,0,1616700950,1\r\n"
+    content = header + b'a/b,"2\n' + b"x\n" * lines + row
+    recording, before = Recording(write(tmp_path, content)), time.process_time()
+    assert [message.payload for message, _ in recording.entries()] == [b"1"]
+    assert time.process_time() - before < 10
+    assert recording.dropped == 1 + lines
+
+
 def test_an_endless_line_is_left_out_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -281,6 +306,40 @@ def test_a_source_knows_its_codec_and_its_end(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(EndOfSource):
             played.read(0.0)
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        '{"epoch":1,"n":2,"filters":["a/#"]}',
+        '{"files": [], "began": 1}\n{"origin": "x"}',
+        '{"read": 2}',
+        '{"offset": -1}',
+        '{"offset": "2"}',
+        "null",
+        "seven",
+    ],
+)
+def test_the_position_of_another_kind_of_source_is_told_and_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, position: str
+) -> None:
+    """A source may keep its name and change its kind: the recording is played from its begin."""
+    played = source(write(tmp_path, b"1\n2\n"))
+    played.connect(position)
+    assert payloads(read_all(played)) == [b"1", b"2"]
+    assert caplog.text.count("is not of a recording: ignored") == 1
+
+
+def test_standard_input_does_not_say_where_a_recording_stands(tmp_path: Path) -> None:
+    """Both count bytes, of different things."""
+    with write(tmp_path, b"1\n2\n").open("rb") as file:
+        pipe = StdinSource(StdinSettings(), Context(clock=FakeClock()), fd=file.fileno())
+        pipe.connect(None)
+        batch = pipe.read(1.0)
+        pipe.close()
+    played = source(tmp_path / "recording")
+    played.connect(batch.position)
+    assert payloads(read_all(played)) == [b"1", b"2"]
 
 
 def test_a_long_recording_comes_in_bounded_batches(tmp_path: Path) -> None:

@@ -11,6 +11,18 @@ from tails import ROTATIONS, Writer, append, drain, lines, shift, tail
 from connectors.lines import LINE_LIMIT
 from streamlnn.pipeline.testing import payloads
 
+OTHERS = [
+    '{"epoch":1,"n":2,"filters":["a/#"]}',
+    '{"offset":7}',
+    '{"read":7}',
+    '{"files":[{}]}',
+    "[1]",
+    "null",
+    "7",
+    "seven",
+    "",
+]
+
 
 @pytest.mark.parametrize("count", range(1, 8))
 @pytest.mark.parametrize("rotation", ["rename", "copytruncate"])
@@ -73,6 +85,19 @@ def test_start_says_where_to_begin(
     again = tail(path, batches[-1].position, start=start)
     assert lines(again) == restarted
     again.close()
+
+
+@pytest.mark.parametrize("position", OTHERS)
+def test_the_position_of_another_kind_of_source_is_told_and_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, position: str
+) -> None:
+    """A source may keep its name and change its kind: it begins as one without a position."""
+    path = tmp_path / "x.jsonl"
+    append(path, b"1\n")
+    source = tail(path, position)
+    assert lines(source) == [b"1"]
+    assert caplog.text.count("is not of followed files: ignored") == 1
+    source.close()
 
 
 def test_the_end_is_saved_before_the_first_line_comes(tmp_path: Path) -> None:

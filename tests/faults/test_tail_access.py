@@ -191,6 +191,76 @@ def test_a_read_error_costs_nothing_and_is_told_once(
     source.close()
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, error: int, number: int, ino: int) -> None:
+    """Make `os.call` fail for the file `ino` from the `number`-th time on."""
+    real, fstat, count = getattr(os, call), os.fstat, 0
+
+    def refusing(fd: int, *others: int) -> object:
+        nonlocal count
+        count += (is_it := fstat(fd).st_ino == ino)
+        if is_it and count >= number:
+            if call == "close":
+                real(fd)
+            raise OSError(error, os.strerror(error))
+        return real(fd, *others)
+
+    monkeypatch.setattr(os, call, refusing)
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("call", ["fstat", "pread", "close"])
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_handle_of_no_use_holds_up_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    error: int,
+    call: str,
+    goes_on: bool,
+) -> None:
+    """A server forgets the file that was deleted; what took its place is read on, or read whole."""
+    path, ready = tmp_path / "x.jsonl", tmp_path / "ready"
+    before = [b"%d" % line for line in range(1000)]
+    append(path, b"\n".join(before) + b"\n")
+    append(ready, path.read_bytes() if goes_on else b"x\ny\n")
+    append(ready, b"z\n")
+    source = tail(path, rotate_wait="1us")
+    assert lines(source) == before
+    refuse(monkeypatch, call, error, number, path.stat().st_ino)
+    ready.rename(path)
+    read = [line for _ in range(8) for line in lines(source)]
+    append(path, b"last\n")
+    read += lines(source)
+    assert read == [*([b"z"] if goes_on else [b"x", b"y", b"z"]), b"last"]
+    source.close()
+
+
+def test_a_cut_file_is_read_anew_once_it_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no descriptor left it waits, and that is told once."""
+    path, other = tmp_path / "x.jsonl", tmp_path / "y.jsonl"
+    append(path, b"1\n2\n")
+    append(other, b"0\n")
+    source = tail(tmp_path / "*.jsonl")
+    assert sorted(lines(source)) == [b"0", b"1", b"2"]
+    with monkeypatch.context() as patch:
+        refuse(patch, "dup", errno.EMFILE, 1, path.stat().st_ino)
+        path.write_bytes(b"3\n")
+        for line in (b"4", b"5"):
+            append(other, line + b"\n")
+            assert lines(source) == [line]
+        assert messages(caplog) == [
+            f"cannot read {path}: {os.strerror(errno.EMFILE)}; trying again until it can be read"
+        ]
+    before = descriptors()
+    assert lines(source) == [b"3"]
+    assert descriptors() == before
+    assert messages(caplog)[1:] == [f"{path} can be read again"]
+    source.close()
+
+
 def test_a_file_that_may_not_be_read_at_the_first_look_is_read_from_its_end_of_then(
     folder: Path,
 ) -> None:

@@ -11,6 +11,7 @@ half a number is a number; what is left out is counted with its reason and told 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,6 +91,47 @@ def test_room_taken_beforehand_is_filled_and_read_line_by_line(tmp_path: Path) -
     append(path, b"7,7\n")
     assert lines(source) == [b"7,7"]
     assert source.dropped == 0
+    source.close()
+
+
+@pytest.mark.parametrize("same_tick", [False, True])
+def test_room_that_is_filled_faster_than_it_is_read_is_read_to_its_end(
+    tmp_path: Path, same_tick: bool
+) -> None:
+    """More than a chunk between two looks, or two writes of the very same time."""
+    path, gone, size = tmp_path / "x.jsonl", tmp_path / "gone", 5 * CHUNK
+    path.write_bytes(b"\0" * size)
+    source = tail(path, rotate_wait="1us")
+    assert lines(source) == []
+    written = [b"%d,%d" % (number, number % 7) for number in range(20_000)]
+    parts = [written[:1], written[1:]] if same_tick else [written]
+    with path.open("r+b") as file:
+        for part in parts:
+            file.write(b"\n".join(part) + b"\n")
+            file.flush()
+            os.utime(path, (1, 1))
+            if part is not parts[-1]:
+                assert lines(source) == part
+    path.rename(gone)
+    read = [line for _ in range(5) for line in lines(source)]
+    assert read == (written[1:] if same_tick else written)
+    assert not opened(gone)
+    source.close()
+
+
+def test_room_that_is_given_back_in_part_costs_no_time(tmp_path: Path) -> None:
+    """A writer that ends may leave less room than it took."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"1\n" + b"\0" * 1000)
+    source = tail(path, poll="100ms")
+    assert lines(source) == [b"1"]
+    assert source.read(0.0) is None
+    os.truncate(path, 500)
+    before = time.process_time()
+    assert source.read(0.5) is None
+    assert time.process_time() - before < 0.1
+    append(path, b"2\n")
+    assert payloads([source.read(1.0)]) == [b"2"]
     source.close()
 
 
