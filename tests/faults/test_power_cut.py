@@ -115,8 +115,12 @@ def test_the_disk_of_these_tests_does_lose_what_is_not_synced(
         cut_everywhere(Path(name), 200)
 
 
-def test_a_journal_that_does_not_sync_is_on_the_disk_once_it_is_closed() -> None:
+@pytest.mark.parametrize("pages", [1, 5, 20, 1_000])
+def test_a_journal_that_does_not_sync_is_on_the_disk_once_it_is_closed(
+    pages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that `replay --into` may be fast, and the machine be turned off when it has ended."""
+    monkeypatch.setattr(store, "AUTOCHECKPOINT_PAGES", pages)
     for seed in range(50):
         with tempfile.TemporaryDirectory() as name:
             disk, committed = LossyDisk(), list[int]()
