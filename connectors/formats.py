@@ -6,8 +6,6 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Protocol
 
 import msgspec
@@ -15,11 +13,10 @@ import msgspec
 from connectors.columns import columns_of, sniff, split, text_of
 from connectors.heard import HeardReader
 from connectors.lines import LINE_LIMIT
-from streamlnn.model.records import NANOSECONDS
+from connectors.stamps import from_moment, from_seconds
 from streamlnn.pipeline.contract import Message
 
 _TRUE = ("1", "true")
-_END_OF_TIME = 2**63 - NANOSECONDS
 _CUT_NUMBER = re.compile(r"[.eE+-]$")
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?([+-]\d\d:?\d\d)?")
 
@@ -170,7 +167,7 @@ class RecorderReader:
         cells = _recorder_cells(line, self._width)
         topic, payload, time = (cells[at] for at in self._at)
         kept = self._retain is not None and cells[self._retain].strip().lower() in _TRUE
-        return Message(topic, _bytes(payload), _nanoseconds(time), retained=kept)
+        return Message(topic, _bytes(payload), from_seconds(time), retained=kept)
 
 
 AnyReader = CsvReader | HeardReader | JsonLinesReader | MosquittoReader | RecorderReader
@@ -238,20 +235,8 @@ def _recorder_cells(line: bytes, width: int) -> list[str]:
 
 def _stamp(value: str | float | None) -> int | None:
     if not isinstance(value, str):
-        return None if value is None else _nanoseconds(str(value))
+        return None if value is None else from_seconds(str(value))
     match = _STAMP.fullmatch(value)
     if match is None:
         return None
-    moment = datetime.fromisoformat(match[1] + (match[3] or "+00:00")).astimezone(UTC)
-    whole = _nanoseconds(str(int(moment.timestamp())))
-    return whole + int((match[2] or "0").ljust(9, "0"))
-
-
-def _nanoseconds(seconds: str) -> int:
-    try:
-        stamp = int(Decimal(seconds.strip()) * NANOSECONDS)
-    except (ArithmeticError, ValueError):
-        raise ValueError(f"{seconds!r:.40} is no time in seconds since 1970") from None
-    if not 0 <= stamp < _END_OF_TIME:
-        raise ValueError(f"{seconds!r:.40} is no time between the years 1970 and 2262")
-    return stamp
+    return from_moment(match[1] + (match[3] or "+00:00"), match[2] or "")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
-from streamlnn.model.records import NANOSECONDS
+from connectors.stamps import from_moment
 from streamlnn.pipeline.contract import Message
 
 LINE_LIMIT = 64 << 20
@@ -92,11 +91,10 @@ def _payload(heard: _Line) -> bytes:
 
 
 def _nanoseconds(stamp: str) -> int:
-    """Return a moment as `rfc3339` writes it.
+    """Return a moment as `rfc3339` writes it. Raises `ValueError`.
 
     >>> _nanoseconds("2023-11-14T22:13:20.000000005Z")
     1700000000000000005
     """
     whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return seconds * NANOSECONDS + int(fraction.ljust(9, "0") or 0)
+    return from_moment(f"{whole}+00:00", fraction)

@@ -15,6 +15,7 @@ import os
 import pickle
 import re
 import sqlite3
+import time
 import tracemalloc
 from contextlib import closing, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from connectors.recordings import Recording
 from streamlnn import Forecaster
 from streamlnn.daemon.cli import cli
 from streamlnn.errors import DecodeError, InputUnavailable, StateError
+from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.store import seal
 
@@ -104,6 +106,57 @@ def test_a_pickle_in_a_store_is_refused(tmp_path: Path, caplog: pytest.LogCaptur
     assert run(cli, ["replay", str(recording), "--into", str(store)]).exit_code == 69
     assert "snapshot 40 is unsound, left out" in caplog.text
     assert not mark.exists()
+
+
+HEARD = (
+    b'{"topic":"a","qos":0,"retain":0,"payloadlen":1,"payload":"%d","tst":"%s"}\n',
+    [
+        b"0001-01-01T00:00:00+2359",
+        b"9999-12-31T23:59:59.9-2359",
+        b"2262-04-11T23:47:16.854775808Z",
+        b"2026-13-01T00:00:00Z",
+        b"1969-12-31T23:59:59Z",
+    ],
+)
+OURS = (
+    b'{"source":"s","topic":"a","payload":"%d","received":"%s"}\n',
+    [
+        b"9999-01-01T00:00:00Z",
+        b"0001-01-01T00:00:00Z",
+        b"2262-04-11T23:47:16.854775808Z",
+        b"2026-01-01T00:00:00.00000000000000000000000000000e99Z",
+        b"2026-01-01T00:00:00." + b"9" * 5000 + b"e99Z",
+        b"2026-01-01T00:00:00.x",
+        b"2026-01-01T00:00:00+02:00",
+        b"soon",
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"), [(line, bad) for line, ones in (HEARD, OURS) for bad in ones]
+)
+def test_a_moment_that_no_journal_can_keep_costs_its_line(
+    tmp_path: Path, line: bytes, bad: bytes
+) -> None:
+    """A recording from elsewhere may tell any time."""
+    path, last = tmp_path / "recording", b"2262-04-11T23:47:16.854775807Z"
+    path.write_bytes(line % (1, last) + line % (2, bad) + line % (3, last))
+    recording = Recording(path)
+    heard = [(message.payload, message.received) for message, _ in recording.entries()]
+    assert heard == [(b"1", 2**63 - 1), (b"3", 2**63 - 1)]
+    assert recording.dropped == 1
+
+
+@pytest.mark.parametrize("bad", [b"1e999980", b"-1e999980", b"1e-999980", b"nan", b"inf"])
+def test_a_number_as_a_moment_costs_no_time(tmp_path: Path, bad: bytes) -> None:
+    """A few letters may name a number of a million digits."""
+    path = tmp_path / "recording"
+    path.write_bytes(b"topic,message,time_now\na,1,1\na,2,%s\n" % bad)
+    recording, before = Recording(path), time.process_time()
+    heard = [message.received for message, _ in recording.entries()]
+    assert heard == ([NANOSECONDS, 0] if bad == b"1e-999980" else [NANOSECONDS])
+    assert time.process_time() - before < 1
 
 
 def test_a_decompression_bomb_takes_no_more_memory_than_a_line(tmp_path: Path) -> None:
