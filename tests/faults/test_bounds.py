@@ -125,7 +125,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     step, replay = Forecaster.step, Forecaster.replay
 
     def failing_step(self: Forecaster, time: Any, values: Any) -> Any:
-        if values[0] == 666.0:
+        if values == 666.0:
             raise ZeroDivisionError
         return step(self, time, values)
 

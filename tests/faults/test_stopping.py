@@ -114,7 +114,8 @@ def test_while_one_broker_does_not_answer_to_tls_and_another_is_away(tmp_path: P
                 wait_until(lambda: newest_seq(http) == 49, "all lines to be forecast", secs=60)
             with silent.accept()[0]:
                 assert end(daemon) < MOST_SECS
-                assert daemon.has_ended_saying("50 forecasts and events are not confirmed by their")
+                # Where it took long to get here, a stale event is among them.
+                assert daemon.has_ended_saying("forecasts and events are not confirmed by their")
         finally:
             daemon.kill()
 
