@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import NoReturn, Self
 
@@ -17,6 +18,7 @@ log = logging.getLogger("streamlnn.run")
 GRACE_SECS = 6.5
 """So long may everything take to end in order: containers are killed after 10 s."""
 _LAST_WORD_SECS = 0.5
+_LOOK_UP_SECS = 1.0
 
 Order = Enum("Order", "STOP RELOAD OVER")
 
@@ -68,7 +70,10 @@ class Orders:
 
     def next(self) -> Order:
         """Wait for the next order; signals are heard meanwhile."""
-        return self._queue.get()
+        while True:
+            # A signal that the system gives to another thread is heard here, but wakes nobody.
+            with suppress(Empty):
+                return self._queue.get(timeout=_LOOK_UP_SECS)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - their shape
         hung_up = self._had_terminal and not os.isatty(2)
