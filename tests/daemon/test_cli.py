@@ -65,7 +65,7 @@ def test_every_command_of_the_contract_is_there_and_explains_itself():
     contract = {"demo", "run", "check", "replay", "eval", "state", "health", "schema"}
     contract |= {"doctor", "record", "info"}
     assert {*cli.commands} >= contract
-    actions = {"ls", "show", "export", "import", "reset", "dead-letters"}
+    actions = {"ls", "show", "export", "import", "reset", "dead-letters", "forget-sink"}
     assert {*cli.commands["state"].commands} == actions
     for name, command in cli.commands.items():
         result = run(name, "--help")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import click
@@ -10,6 +11,7 @@ import click
 from streamlnn.pipeline.testing.soak.course import Settings, soak
 from streamlnn.pipeline.testing.soak.plan import Kind
 
+_TERMINATED = 128 + signal.SIGTERM
 _COUNT = click.IntRange(min=0)
 _MORE_THAN_NONE = click.FloatRange(min=0, min_open=True)
 _SHARE = click.FloatRange(min=0, max=1, max_open=True)
@@ -63,6 +65,7 @@ def _soak(
     Needs mosquitto. Rate and time are what is offered: what was not taken is taken in a calm at
     the end, however long that takes.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # what was started is ended
     report = soak(
         Settings(
             secs=60 * minutes,

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import compress
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from streamlnn.errors import StoreError
@@ -98,11 +98,20 @@ class Course:
         try:
             # A process of its own: a thread that computes would keep ours from their sockets.
             with ProcessPoolExecutor(1, get_context("spawn")) as beside:
-                evidence = self._evidence(self._play(beside).result())
+                evidence = self._evidence(self._played(beside))
         except (SoakFailed, StoreError) as error:
             self._troubles.append(str(error))
             return self._report(found_amiss(self._all_troubles()), "none")
         return self._report(check(evidence), evidence.reference.digest())
+
+    def _played(self, beside: Executor) -> Tally:
+        try:
+            return self._play(beside).result()
+        except BaseException:
+            # Nobody wants the reference any more, which may take as long again.
+            for process in active_children():
+                process.terminate()
+            raise
 
     def _play(self, beside: Executor) -> Future[Tally]:
         """Play to the end, and let the reference be made meanwhile."""
