@@ -29,7 +29,7 @@ _TOO_LARGE = "larger than max_packet_size"
 _RETAIN_NEVER, _RETAIN_NEW = 2, 1  # MQTT 5: retained messages at a subscription; if it is new
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a source stands: `n` messages of connection `epoch`, and what it is subscribed to."""
 
     epoch: int = 0

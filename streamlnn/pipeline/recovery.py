@@ -50,7 +50,7 @@ def recover(
 def catch_up(live: LiveStream, rows: list[LogRow]) -> None:
     """Step records of the log whose outputs nobody waits for any more.
 
-    Costs a third of `LiveStream.step`, with the same state bit for bit; where limits are watched
+    Costs a third of `LiveStream.step`, with the same model, bit for bit; where limits are watched
     they are stepped one by one.
     """
     if live.row.plan.limits:

@@ -298,8 +298,9 @@ def test_a_broker_that_restarts_again_and_again_is_no_rival(broker):
         assert source.ready
 
 
-def test_a_position_of_something_else_is_no_obstacle(broker, caplog):
-    with connected(broker, "a", position='{"offset": "x"') as source:
+@pytest.mark.parametrize("position", ['{"offset": "x"', '{"offset": 7}', '{"files": []}'])
+def test_a_position_of_something_else_is_no_obstacle(broker, caplog, position):
+    with connected(broker, "a", position=position) as source:
         assert source.ready
     assert "not of an mqtt source" in caplog.text
 

@@ -155,13 +155,20 @@ def test_pruning_leaves_what_recovery_and_repeats_need(journal: Journal) -> None
         assert prune(row) == REPEATS_KEPT - 60, "repeats must be recognised"
 
 
-def test_a_stream_is_pruned_in_steps_and_goes_on_after_a_restart(tmp_path: Path) -> None:
-    store = Journal(tmp_path)
+def full_store(folder: Path) -> tuple[Journal, StreamRow]:
+    """A store of one stream, half of whose records nobody needs any more."""
+    store = Journal(folder)
     row = stream(store)
     fill(store, row, 2 * REPEATS_KEPT)
     with store.transaction():
         store.save_snapshot(row, 2 * REPEATS_KEPT, b"")
         store.save_stream(row)
+    return store, row
+
+
+def test_a_stream_is_pruned_in_steps_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    store, row = full_store(tmp_path)
+    with store.transaction():
         assert store.prune(row, received_before=None, most=100) == 100
     store.close()
     again = Journal(tmp_path)
@@ -203,12 +210,7 @@ def test_a_stream_whose_clock_is_set_back_again_and_again_is_pruned(
 
 
 def test_a_store_of_before_is_pruned_too(tmp_path: Path) -> None:
-    store = Journal(tmp_path)
-    row = stream(store)
-    fill(store, row, 2 * REPEATS_KEPT)
-    with store.transaction():
-        store.save_snapshot(row, 2 * REPEATS_KEPT, b"")
-        store.save_stream(row)
+    store, _ = full_store(tmp_path)
     store.close()
     tamper(tmp_path, "DROP INDEX log_waypoints")
     again = Journal(tmp_path)
