@@ -90,14 +90,14 @@ class MqttSource:
         self._durable = 0
         self._known = Position()
         self._outdated: tuple[str, ...] = ()
-        self._ready = False
+        self._subscribed = self._granted = False
 
     def connect(self, position: str | None) -> None:
         """Connect, subscribe, and forget subscriptions of an earlier configuration.
 
         Takes about 5 s at most. Raises `NotConnected`, with the way out.
         """
-        self._ready = False
+        self._subscribed = self._granted = False
         expected = position is not None or self.connection.connects > 0
         self._known = Position.parse(position)
         self._outdated = tuple(one for one in self._known.filters if one not in self.filters)
@@ -138,8 +138,12 @@ class MqttSource:
 
     @property
     def ready(self) -> bool:
-        """True while the connection stands and every subscription is granted."""
-        return self._ready and self.connection.up
+        """True while the connection stands and everything is subscribed.
+
+        A session that the broker has kept holds its subscriptions. That it grants them once more
+        may stand behind all that it has queued.
+        """
+        return self._subscribed and self.connection.up
 
     @property
     def stats(self) -> dict[str, int | dict[str, int]]:
@@ -158,17 +162,19 @@ class MqttSource:
 
     def close(self) -> None:
         """Disconnect; the broker queues for us until the session expires."""
-        self._ready = False
+        self._subscribed = self._granted = False
         self.connection.close()
 
     def _subscribe(self) -> None:
         retained = _RETAIN_NEVER if self.settings.retained == "ignore" else _RETAIN_NEW
         if subscribe(self.connection, self.filters, self.settings.qos, retained):
-            self._granted()
+            self._note_grants()
+        elif self.connection.session_present:
+            self._subscribed = set(self.filters) <= set(self._known.filters)
 
-    def _granted(self) -> None:
+    def _note_grants(self) -> None:
         """Note that all subscriptions stand, and end those of an earlier configuration."""
-        self._ready = True
+        self._subscribed = self._granted = True
         if self._outdated and self.connection.session_present:
             log.info("mqtt source %r no longer follows %s", self.id, ", ".join(self._outdated))
             unsubscribe(self.connection, self._outdated)
@@ -210,8 +216,8 @@ class MqttSource:
                 raise
 
     def _look_for_grants(self) -> None:
-        if not self._ready and is_granted(self.connection, self.filters, self.settings.qos):
-            self._granted()
+        if not self._granted and is_granted(self.connection, self.filters, self.settings.qos):
+            self._note_grants()
 
     def _take(self) -> Batch | None:
         messages: list[Message] = []

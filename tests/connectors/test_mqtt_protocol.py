@@ -9,6 +9,7 @@ from fake_broker import CONNECT, PUBACK, PUBLISH, SUBSCRIBE, FakeBroker
 from mqtt_tools import Reader, make_sink, make_source
 
 from connectors.mqtt import connection as mqtt_connection
+from connectors.mqtt.source import Position
 from streamlnn.pipeline.contract import NotConnected, Output
 
 
@@ -74,6 +75,34 @@ def test_a_backlog_before_the_answer_to_a_subscription_is_taken_first():
         broker.wait(PUBACK, 30)
         FakeBroker._answer(broker, SUBSCRIBE, broker.asked)
         reader.until(lambda: source.ready)
+        source.close()
+
+
+def test_a_kept_subscription_stands_before_it_is_granted_again():
+    known = Position(1, 5, ("a", "x/b")).text()
+    with Flood(session_present=True) as broker:
+        source = make_source(broker.url, "a", receive_maximum=20)
+        source.connect(known)
+        assert source.ready
+        Reader(source).until_count(30)
+        broker.granted = 0x87
+        FakeBroker._answer(broker, SUBSCRIBE, broker.asked)
+        with pytest.raises(NotConnected, match="refuses the subscription 'a'"):
+            Reader(source).until(lambda: not source.ready)
+        assert not source.ready
+        source.close()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_new_or_was_forgotten_is_subscribed_only_when_granted(kept):
+    known = Position(1, 5, ("x/b",) if kept else ("a",)).text()
+    with Flood(session_present=kept) as broker:
+        source = make_source(broker.url, "a", receive_maximum=20)
+        source.connect(known)
+        Reader(source).until_count(30)
+        assert not source.ready
+        FakeBroker._answer(broker, SUBSCRIBE, broker.asked)
+        Reader(source).until(lambda: source.ready)
         source.close()
 
 
