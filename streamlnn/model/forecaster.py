@@ -21,6 +21,7 @@ from streamlnn.model.compiled import direct
 from streamlnn.model.experts import expert_names
 from streamlnn.model.initial import initial_state
 from streamlnn.model.mixture import MIXTURES
+from streamlnn.model.newest import newest
 from streamlnn.model.records import Event, Forecast
 from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
@@ -208,6 +209,12 @@ class Forecaster:
             return cls.from_state(meta.get("settings", meta), kept)
         except StateError as error:
             raise StateError(f"{path}: {error}") from error
+
+    @property
+    def newest(self) -> Forecast:
+        """The newest forecast, without its events; one record at least must have been stepped."""
+        self.absorb()
+        return newest(self._state._asdict())
 
     @property
     def experts(self) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from streamlnn.errors import StateError
 from streamlnn.model import arrays
 from streamlnn.model.forecaster import Forecaster
-from streamlnn.model.newest import newest
 from streamlnn.model.records import NANOSECONDS, Forecast, Record
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal, StreamRow
@@ -85,6 +85,17 @@ class LiveStream:
         self.last = (forecast, record.time)
         self.silence.hear(record.received, self.forecaster.cadence)
         return forecast
+
+    def passed(self, lsn: int, time: int | None, received: Sequence[int | None]) -> None:
+        """Note that the forecaster has replayed all records up to `lsn`.
+
+        `time` is that of the last one, `received` says of each when it was received.
+        """
+        self.lsn, self.fresh = lsn, self.fresh + len(received)
+        self.last = (self.forecaster.newest, time)
+        cadence, hear = self.forecaster.cadence, self.silence.hear
+        for moment in received:
+            hear(moment, cadence)
 
     def _tell_failure(self, record: Record) -> None:
         if not self.failed:
@@ -165,7 +176,7 @@ def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
             live = _live(row, forecaster, instance, lsn)
             live.watch.state = meta["crossings"]
             live.silence.state = meta.get("silence", live.silence.state)
-            live.last = (newest(kept), row.clock.last) if forecaster.seq else None
+            live.last = (forecaster.newest, row.clock.last) if forecaster.seq else None
             return live
     if journal.is_carried(row):
         raise damaged(f"no snapshot of stream {row.name!r} is sound")

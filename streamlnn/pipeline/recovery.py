@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.records import NANOSECONDS, Record
 from streamlnn.pipeline.contract import Output
-from streamlnn.pipeline.journal import Journal, LogRow
+from streamlnn.pipeline.journal import Journal, LogRow, StreamRow
 from streamlnn.pipeline.live import LiveStream, restore
 from streamlnn.pipeline.store import damaged
 
@@ -35,11 +34,11 @@ def recover(
     for rows in _blocks(journal, lives, outputs_after):
         beat()
         live = lives[rows[0][1]]
-        if rows[-1][0] <= outputs_after:
-            catch_up(live, rows)
-        else:
+        if rows[-1][0] > outputs_after:
             for one in rows:
                 outputs += live.step(one[0], _record_of(one))
+        elif not catch_up(live, rows):
+            lives[live.row.name] = _one_by_one(live.row, journal, instance, rows[-1][0])
     for name, live in lives.items():
         if live.lsn < live.row.last_lsn:
             raise damaged(f"record {live.row.last_lsn} of stream {name!r} is missing")
@@ -47,41 +46,36 @@ def recover(
     return lives, outputs
 
 
-def catch_up(live: LiveStream, rows: list[LogRow]) -> None:
-    """Step records of the log whose outputs nobody waits for any more.
+def catch_up(live: LiveStream, rows: list[LogRow]) -> bool:
+    """Step records of the log in one go, whose outputs nobody waits for any more.
 
     Costs a third of `LiveStream.step`, with the same model, bit for bit; where limits are watched
-    they are stepped one by one.
+    they are stepped one by one. False when the model fails on one of them: how it stands then
+    is not known. Records without a time come from streams that have none at all.
     """
     if live.row.plan.limits:
         for row in rows:
             live.step(row[0], _record_of(row))
-        return
-    *before, last = rows
-    if before and not _replay(live, before):
-        for row in before:
-            live.advance(row[0], _record_of(row))
-    live.advance(last[0], _record_of(last))
-
-
-def _replay(live: LiveStream, rows: list[LogRow]) -> bool:
-    """Step records in one go; return False, as if it had not been, if the model fails on one.
-
-    Records without a time come from streams that have none at all.
-    """
+        return True
     times = [row[2] / NANOSECONDS for row in rows if row[2] is not None]
     values = np.frombuffer(b"".join(row[4] for row in rows)).reshape(len(rows), -1)
-    before = live.forecaster.state()
     try:
         live.forecaster.replay(times or None, values)
     except Exception:
-        live.forecaster = Forecaster.from_state(live.forecaster.settings, before)
         return False
-    cadence, hear = live.forecaster.cadence, live.silence.hear
-    for row in rows:
-        hear(row[3], cadence)
-    live.lsn, live.fresh = rows[-1][0], live.fresh + len(rows)
+    live.passed(rows[-1][0], rows[-1][2], [row[3] for row in rows])
     return True
+
+
+def _one_by_one(row: StreamRow, journal: Journal, instance: str, until: int) -> LiveStream:
+    """Return a stream after the record `until`, each one stepped alone: as when they came."""
+    live = restore(row, journal, instance)
+    for lsn, record in journal.records_after(live.lsn):
+        if lsn > until:
+            break
+        if record.stream == row.name:
+            live.advance(lsn, record)
+    return live
 
 
 def _record_of(row: LogRow) -> Record:

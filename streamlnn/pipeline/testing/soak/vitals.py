@@ -15,7 +15,9 @@ import numpy as np
 from streamlnn.pipeline.testing.soak.daemon import Daemon
 
 WARM_SECS = 60.0
-"""A new process fills its caches so long; only then does growth tell something."""
+WARM_SHARE = 1 / 6
+"""A new process fills its caches so long, and this share of its life at least; only then does
+growth tell something."""
 _LEAST_LOOKS = 30
 _LAST_LOOKS = 3
 """A process that is being ended has closed files already."""
@@ -78,7 +80,8 @@ class Vitals:
         """Return how the longest life went; None when none was long enough to tell."""
         longest = max(self.looks.values(), key=len, default=[])
         alive = longest[:-_LAST_LOOKS]
-        return growth([look for look in alive if look.secs >= WARM_SECS])
+        warm = max(WARM_SECS, WARM_SHARE * alive[-1].secs) if alive else 0.0
+        return growth([look for look in alive if look.secs >= warm])
 
 
 def growth(looks: list[Look]) -> Growth | None:
