@@ -32,7 +32,7 @@ from benchmarks.common import (
 )
 from benchmarks.series import Series, recorded
 from streamlnn import Forecaster
-from streamlnn.daemon import baselines
+from streamlnn.evaluation import baselines
 from streamlnn.model.forecaster import Replay
 
 HORIZONS = [1, 12, 48]

@@ -26,7 +26,7 @@ from benchmarks.common import (
     quick_option,
 )
 from streamlnn import Forecaster
-from streamlnn.daemon import baselines
+from streamlnn.evaluation import baselines
 
 LENGTH = 8_000
 NOISE = 0.05

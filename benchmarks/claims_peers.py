@@ -16,7 +16,7 @@ from reservoirpy.nodes import RLS, Reservoir
 from river import linear_model, optim, preprocessing, time_series
 
 from benchmarks.common import Array
-from streamlnn.daemon import baselines
+from streamlnn.evaluation import baselines
 
 LAGS = 24
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.common import Array, data_option, figure, markdown, quick_option, read
 from streamlnn import Forecaster
-from streamlnn.daemon import baselines
+from streamlnn.evaluation import baselines
 
 HORIZONS = (1, 24, 48)
 STEPS = range(1, max(HORIZONS) + 1)

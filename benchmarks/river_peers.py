@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import Array
-from streamlnn.daemon.baselines import filled
+from streamlnn.evaluation.baselines import filled
 
 SCALED_BY = 500
 SEASONAL_LAGS, LAGS = 1, 24

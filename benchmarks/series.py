@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import Array, Recording, joined, read, without_repeats
-from streamlnn.daemon.baselines import filled, seasonal_naive
+from streamlnn.evaluation.baselines import filled, seasonal_naive
 
 DAY = 86_400.0
 _FLOW = "Volume Flow RateRMS"

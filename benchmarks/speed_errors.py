@@ -24,7 +24,7 @@ from benchmarks.common import (
 from benchmarks.series import recorded
 from benchmarks.speed_peers import settings
 from streamlnn import Forecaster, OnlineESN
-from streamlnn.daemon.baselines import filled
+from streamlnn.evaluation.baselines import filled
 
 HORIZONS = list(range(1, 13))
 STREAM = [1, 12, 48]

@@ -16,7 +16,7 @@ import connectors
 import streamlnn
 from streamlnn.pipeline import plugins
 
-FLOORS = ["model", "pipeline", "daemon"]
+FLOORS = ["model", "pipeline", "evaluation", "plot", "daemon"]
 PACKAGES = [Path(package.__file__ or "").parent for package in (streamlnn, connectors)]
 FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 NAMES = {

@@ -41,9 +41,9 @@ class MqttSink:
     def __init__(self, settings: MqttSinkSettings, context: Context) -> None:
         self.settings = settings
         self.id = settings.id
-        self.prefix = f"{settings.base_topic}/{context.instance}/"
+        self.prefix = self._prefix(context)
         self._daemon = context.daemon
-        self.connection = self._shared(context) if settings.via else self._own(context)
+        self.connection = self._connection(context)
         self._announce(context)
         self._outbox: deque[tuple[Publication, bool]] = deque()
         self._newest: dict[str, Publication] = {}
@@ -55,7 +55,7 @@ class MqttSink:
 
     def connect(self) -> None:
         """Connect; via a source there is nothing to do. Raises `NotConnected`."""
-        if not self.settings.via:
+        if not self._shares:
             self.connection.open()
         self._epoch = 0
         self._outbox.clear()
@@ -68,14 +68,11 @@ class MqttSink:
         What the broker has not confirmed stays in memory: the caller bounds it by `flush`. Of what
         is not durable only the newest waits.
         """
-        if not self.settings.via:
+        if not self._shares:
             self.connection.check()
         self._catch_up()
         for output in outputs:
-            if output.lsn is None:
-                self._tell(self._publication(output))
-            else:
-                self._queue(self._publication(output), durable=True)
+            self._take(output)
         self._send()
 
     def flush(self, timeout: float) -> int:
@@ -103,16 +100,26 @@ class MqttSink:
 
     def close(self) -> None:
         """Publish `offline`, and disconnect when the connection is our own."""
-        if self.settings.via:
+        if self._shares:
             self.connection.farewell()
         else:
             self.connection.close()
 
+    def _prefix(self, context: Context) -> str:
+        return f"{self.settings.base_topic}/{context.instance}/"
+
+    @property
+    def _shares(self) -> bool:
+        """Whether the connection is a source's, which its owner connects."""
+        return bool(self.settings.via)
+
+    def _connection(self, context: Context) -> MqttConnection:
+        return self._shared(context) if self._shares else self._own(context)
+
     def _shared(self, context: Context) -> MqttConnection:
         source = context.connections.get(self.settings.via)
-        connection = getattr(source, "connection", None)
-        if isinstance(connection, MqttConnection):
-            return connection
+        if isinstance(source, MqttSource):
+            return source.connection
         known = [name for name, one in context.connections.items() if isinstance(one, MqttSource)]
         raise ConfigError(
             [
@@ -132,16 +139,20 @@ class MqttSink:
             raise ConfigError(
                 [f"instance {context.instance!r} cannot stand in an MQTT topic: no + # or control"]
             )
-        self.connection.own_prefixes.add(self.prefix)
+        self._hide(self.prefix, context)
+        if self._daemon:
+            self._make_will()
+
+    def _hide(self, prefix: str, context: Context) -> None:
+        """Let no source on this broker read what we publish under `prefix`."""
+        self.connection.own_prefixes.add(prefix)
         for source in context.connections.values():
             connection = getattr(source, "connection", None)
             if (
                 isinstance(connection, MqttConnection)
                 and connection.address == self.connection.address
             ):
-                connection.own_prefixes.add(self.prefix)
-        if self._daemon:
-            self._make_will()
+                connection.own_prefixes.add(prefix)
 
     def _make_will(self) -> None:
         will = Publication(f"{self.prefix}status", b"offline", retain=True)
@@ -159,7 +170,7 @@ class MqttSink:
             self._catch_up()
             self.connection.turn(timeout)
         except NotConnected:
-            if not self.settings.via:
+            if not self._shares:
                 raise
             time.sleep(max(0.0, timeout))  # the source tells, and its owner connects again
 
@@ -173,6 +184,12 @@ class MqttSink:
         for publication in list(self._newest.values()):
             self._renew(replace(publication, sent=False, done=False, refusal=""))
         self._send()
+
+    def _take(self, output: Output) -> None:
+        if output.lsn is None:
+            self._tell(self._publication(output))
+        else:
+            self._queue(self._publication(output), durable=True)
 
     def _tell(self, made: Publication) -> None:
         """Publish how things are now; what still waits to say how they were is overwritten."""
@@ -201,7 +218,7 @@ class MqttSink:
         try:
             self.connection.publish(*(one for one in unsent if not one.done))
         except NotConnected:
-            if not self.settings.via:
+            if not self._shares:
                 raise
 
     def _publication(self, output: Output) -> Publication:

@@ -13,6 +13,7 @@ from connectors.mqtt.guarded import GuardedClient
 
 log = logging.getLogger("streamlnn.mqtt")
 
+_RETAINED_ALWAYS = 0  # MQTT 5: retained messages at every subscription
 _FILTERS_A_PACKET = 8  # some hosted brokers take no more
 
 
@@ -25,15 +26,17 @@ def subscribe(
     that this has to be taken first, and then `is_granted` asked. Raises `NotConnected` when a
     filter is refused or the broker is lost.
     """
-
-    def ask(client: GuardedClient, some: Sequence[str]) -> int | None:
-        if connection.version == "5":
-            options = SubscribeOptions(qos, noLocal=True, retainHandling=retain_handling)
-            return client.subscribe([(one, options) for one in some])[1]
-        return client.subscribe([(one, qos) for one in some])[1]
-
-    connection.request(_few(filters), ask)
+    _ask(connection, filters, qos, retain_handling)
     return is_granted(connection, filters, qos)
+
+
+def listen(connection: MqttConnection, filters: Sequence[str]) -> list[str]:
+    """Subscribe at QoS 0 to what one can do without; return what the broker refuses.
+
+    What it has retained comes, too. Raises `NotConnected` when the broker is lost.
+    """
+    answers = _ask(connection, filters, 0, _RETAINED_ALWAYS) or {}
+    return [one for one, reason in answers.items() if reason.is_failure]
 
 
 def is_granted(connection: MqttConnection, filters: Sequence[str], qos: int) -> bool:
@@ -54,6 +57,18 @@ def unsubscribe(connection: MqttConnection, filters: Sequence[str]) -> None:
             log.warning(
                 "%s: the broker keeps the subscription %r (%s)", connection.who, one, reason
             )
+
+
+def _ask(
+    connection: MqttConnection, filters: Sequence[str], qos: int, retain_handling: int
+) -> dict[str, ReasonCode] | None:
+    def ask(client: GuardedClient, some: Sequence[str]) -> int | None:
+        if connection.version == "5":
+            options = SubscribeOptions(qos, noLocal=True, retainHandling=retain_handling)
+            return client.subscribe([(one, options) for one in some])[1]
+        return client.subscribe([(one, qos) for one in some])[1]
+
+    return connection.request(_few(filters), ask)
 
 
 def _judge(

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from streamlnn.model.units import ahead
 from streamlnn.pipeline.messages import (
     EventMessage,
     ForecastMessage,
@@ -21,7 +22,6 @@ COLUMNS = ("stream", "value", "in", "forecast", "band", "coverage", "skill", "st
 WIDE = 100
 """Columns of a terminal from which on nothing is left out."""
 
-_UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 _STYLES = {"warming": "dim", "ok": "green", "drifting": "yellow"}
 
 
@@ -70,18 +70,6 @@ def line(forecast: ForecastMessage) -> str:
         for item in target.forecast
     )
     return f"{_label(forecast, name)} = {number(target.y)}  {horizons}  {_state(forecast, target)}"
-
-
-def ahead(h: float, clock: str) -> str:
-    """Return a horizon in words.
-
-    >>> ahead(21600, "time"), ahead(90, "time"), ahead(12, "samples")
-    ('6 h', '1.5 min', '12 samples')
-    """
-    if clock == "samples":
-        return f"{h:g} samples"
-    unit, size = next(((unit, size) for unit, size in _UNITS if h >= size), ("s", 1.0))
-    return f"{h / size:g} {unit}"
 
 
 def number(value: float | None) -> str:

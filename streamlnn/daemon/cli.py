@@ -264,6 +264,67 @@ def replay(
     )
 
 
+@cli.command()
+@click.argument("kind", type=click.Choice(options.PLOTS))
+@click.option(
+    "--state", type=FILE, metavar="STORE", help="Of a stream in this store, or its configuration's."
+)
+@click.option("--replay", type=FILE, metavar="FILE", help="Of a stream in this recording.")
+@config_option
+@click.option("--stream", metavar="ID", help="Which stream, where there are several.")
+@click.option("--target", metavar="NAME", help="Which of its targets.  [default: the first]")
+@click.option(
+    "--last",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Show the states of the last N records.  [default: 150 to 400]",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    callback=options.read_by(options.picture),
+    help="The picture, as png, svg or pdf.",
+)
+@_format_option
+@verbosity
+def plot(
+    kind: str,
+    state: Path | None,
+    replay: Path | None,
+    config: Path | None,
+    stream: str | None,
+    target: str | None,
+    last: int | None,
+    output: Path,
+    form: str,
+) -> int:
+    """Draw a stream's reservoir, or its forecasts.
+
+    KIND is one of states (the reservoir over time), connectivity (its weights as a matrix),
+    spectrum (its eigenvalues), weights (of the readout, by group of features), forecast (right of
+    now, and earlier ones against what came) and scores (over time, beside persistence).
+    """
+    if (state is None) == (replay is None):
+        raise click.UsageError("Name either a store, --state STORE, or a recording, --replay FILE.")
+    loaded = load_config(config, live=False) if config and replay else None
+    set_up_logs(loaded)
+    from streamlnn.daemon.pictures import draw
+
+    return draw(
+        kind,
+        output,
+        state=state,
+        replay=replay,
+        config=loaded,
+        stream=stream,
+        target=target,
+        last=last,
+        format=form,
+    )
+
+
 @cli.command("eval")
 @click.argument("file", type=FILE)
 @config_option
@@ -328,7 +389,7 @@ def evaluate(
     """
     loaded = load_config(config, live=False) if config else None
     set_up_logs(loaded)
-    from streamlnn.daemon.evaluation import eval_file
+    from streamlnn.daemon.eval_file import eval_file
 
     return eval_file(
         file,

@@ -1,59 +1,23 @@
-"""What was told of a recorded stream: events from start to end, for people and for files."""
+"""The events of a recorded stream: a table for people, lines of JSON for files."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streamlnn.daemon.eval_play import Played
 from streamlnn.daemon.eval_table import print_whole
-from streamlnn.model.records import NANOSECONDS, Event, EventType
+from streamlnn.evaluation.episodes import Episode
+from streamlnn.evaluation.played import Played
+from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.timestamps import rfc3339
 
 SHOWN = 20
 """Events that the table of a stream holds at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """An event from its start to its end, or to the end of the recording where `end` is None.
-
-    `start` and `end` are numbers of records; `since` and `until` their times, float seconds, or
-    None without a clock. `peak` is the highest anomaly score meanwhile, or the probability with
-    which a limit was to be passed; NaN where there is neither. `text` is what was said first.
-    """
-
-    type: EventType
-    target: str | None
-    start: int
-    end: int | None
-    since: float | None
-    until: float | None
-    peak: float
-    text: str
-
-
-def episodes(plays: Iterable[Played]) -> list[Episode]:
-    """Return the events of one stream in the order of their starts.
-
-    `plays` are its targets, forecast together or each alone: what concerns the stream as a whole
-    is one event.
-    """
-    found: dict[object, Episode] = {}
-    for played in plays:
-        for at, event in played.events:
-            name = None if event.target is None else played.words.targets[event.target]
-            key = (event.type, name, event.since_seq, str(event.limit))
-            found[key] = _told(found.get(key), name, at, event)
-    whole = [_with_peak(episode, plays) for episode in found.values()]
-    return sorted(whole, key=lambda one: (one.start, one.target or ""))
 
 
 def print_events(stream: str, found: Sequence[Episode], console: Console | None = None) -> None:
@@ -76,25 +40,6 @@ def event_lines(plays: Iterable[Played], times: Sequence[int | None]) -> list[by
     """
     told = (one.words.event(event, times[at]) for one in plays for at, event in one.events)
     return [line + b"\n" for line in dict.fromkeys(told)]
-
-
-def _told(known: Episode | None, target: str | None, at: int, event: Event) -> Episode:
-    """Return the episode that an event starts, goes on with, or ends."""
-    over = event.phase == "end"
-    p = -1.0 if math.isnan(event.p) else event.p
-    if known is None:
-        known = Episode(event.type, target, event.since_seq, None, event.since, None, p, event.text)
-    end, until = (at, event.time) if over else (known.end, known.until)
-    return replace(known, end=end, until=until, peak=max(known.peak, p))
-
-
-def _with_peak(episode: Episode, plays: Iterable[Played]) -> Episode:
-    if episode.type != "anomaly":
-        return replace(episode, peak=episode.peak if episode.peak >= 0.0 else math.nan)
-    played = next(one for one in plays if episode.target in one.words.targets)
-    end = len(played.scores) if episode.end is None else episode.end + 1
-    scores = played.scores[episode.start : end, played.words.targets.index(str(episode.target))]
-    return replace(episode, peak=float(np.nanmax(scores)))
 
 
 def _matters(episode: Episode) -> tuple[bool, float]:

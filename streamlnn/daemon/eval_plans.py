@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import click
 import numpy as np
 
-from streamlnn.daemon.durations import in_duration, in_samples, interval
 from streamlnn.errors import ConfigError
+from streamlnn.evaluation.durations import in_duration, in_samples, interval
 from streamlnn.model.records import NANOSECONDS, Vector
 from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.plan import ModelSettings, Plan, plan_for

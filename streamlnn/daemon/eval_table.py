@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streamlnn.daemon.board import ahead
-from streamlnn.daemon.evaluate import Row
+from streamlnn.evaluation.scores import Row
+from streamlnn.model.units import ahead
 
 _ROOM = 10_000
 

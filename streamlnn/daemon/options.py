@@ -13,6 +13,7 @@ from streamlnn.errors import DecodeError
 from streamlnn.model.units import parse_duration
 
 PICTURES = (".png", ".svg", ".pdf")
+PLOTS = ("states", "connectivity", "spectrum", "weights", "forecast", "scores")
 
 
 def read_by(read: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlnn.model.features import joint_groups
 from streamlnn.model.mixture import expert_weights
 from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, SPECTRAL_RADIUS
 from streamlnn.model.state import PUSHED, State
@@ -43,3 +44,16 @@ def reservoir(state: State) -> dict[str, Any]:
         "rate": [LEAST_RATE, LEAST_RATE + RATE_SPAN],
         "lag_units": int(state.V_bias.size),
     }
+
+
+def readout_weights(state: State) -> dict[str, Array]:
+    """Return the weights of the readout that hears the reservoir, by group of features.
+
+    Each is (targets, horizons, size), a copy, in usual changes of the target per unit of a feature.
+    """
+    fields, targets, horizons = state.scales.shape[0], state.targets.size, state.horizons.size
+    groups = joint_groups(fields, targets, horizons, state.seasons.size, state.tau.size)
+    full = state.weights[:, :, : state.joint_sizes[0]]
+    ends = np.cumsum(list(groups.values()))
+    parts = np.split(full, ends[:-1], axis=2)
+    return {name: part.copy() for name, part in zip(groups, parts, strict=True)}

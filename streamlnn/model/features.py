@@ -81,9 +81,26 @@ def joint_parts(
     fields: int, targets: int, horizons: int, seasons: int, units: int
 ) -> tuple[int, int]:
     """Lengths of the joint features up to the seasons, and with both kinds of units."""
-    linear = 1 + fields * lags_of(fields) + CALENDAR
-    linear += _usual_features(horizons, seasons, targets)
-    return linear, linear + 2 * units
+    sizes = list(joint_groups(fields, targets, horizons, seasons, units).values())
+    return sum(sizes[:-2]), sum(sizes)
+
+
+def joint_groups(
+    fields: int, targets: int, horizons: int, seasons: int, units: int
+) -> dict[str, int]:
+    """Return the groups that the joint features consist of, in their order, and how many of each.
+
+    >>> joint_groups(fields=1, targets=1, horizons=3, seasons=1, units=100)["reservoir"]
+    100
+    """
+    return {
+        "bias": 1,
+        "lags": fields * lags_of(fields),
+        "calendar": CALENDAR,
+        "usual changes": _usual_features(horizons, seasons, targets),
+        "units on the lags": units,
+        "reservoir": units,
+    }
 
 
 # ---------------------------------------------------------------------------------------- filling

@@ -23,6 +23,7 @@ from streamlnn.model.initial import initial_state
 from streamlnn.model.mixture import MIXTURES
 from streamlnn.model.newest import newest
 from streamlnn.model.records import Event, Forecast
+from streamlnn.model.reservoir import dense
 from streamlnn.model.saved import checked
 from streamlnn.model.settings import Settings
 from streamlnn.model.state import (
@@ -254,6 +255,42 @@ class Forecaster:
     def reservoir(self) -> dict[str, Any]:
         """What the fixed random units are like: see `explanation.reservoir`."""
         return explanation.reservoir(self._state)
+
+    @property
+    def reservoir_state(self) -> Array:
+        """The state of every unit of the reservoir, (units,), as of the newest record: a copy.
+
+        >>> model = Forecaster([1], units=50)
+        >>> told = model.step(None, 20.0)
+        >>> model.reservoir_state.shape, bool(abs(model.reservoir_state).max() < 1.0)
+        ((50,), True)
+        """
+        return self._state.x.copy()
+
+    @property
+    def connectivity(self) -> Array:
+        """The weights of the reservoir, (units, units): row i is what unit i hears of the others.
+
+        They are drawn at random and never learn.
+        """
+        return dense(self._state.taps, self._state.W)
+
+    @property
+    def time_constants(self) -> Array:
+        """How slowly each unit of the reservoir follows what it hears, (units,), in usual steps."""
+        return self._state.tau.copy()
+
+    def readout_weights(self) -> dict[str, Array]:
+        """Return the weights of the readout that hears the reservoir, by group of features.
+
+        Each is (horizons, size); with several targets it is (horizons, targets, size). They turn
+        features into a change of the target, counted in usual changes: what stays 0 says "as now".
+        """
+        groups = explanation.readout_weights(self._state)
+        return {
+            name: part[0] if len(part) == 1 else part.swapaxes(0, 1)
+            for name, part in groups.items()
+        }
 
     @property
     def seq(self) -> int:

@@ -30,3 +30,15 @@ def parse_duration(text: str) -> float:
         units = ", ".join(_SECONDS)
         raise ValueError(f"{text!r} is not a duration: write a number and a unit ({units})")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def ahead(h: float, clock: str) -> str:
+    """Return a horizon in words.
+
+    >>> ahead(21600, "time"), ahead(90, "time"), ahead(12, "samples")
+    ('6 h', '1.5 min', '12 samples')
+    """
+    if clock == "samples":
+        return "1 sample" if h == 1 else f"{h:g} samples"
+    unit = next((unit for unit in ("d", "h", "min") if h >= _SECONDS[unit]), "s")
+    return f"{h / _SECONDS[unit]:g} {unit}"

@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 from streamlnn.errors import DecodeError, EndOfSource, NotConnected
+from streamlnn.model.units import ahead as ahead
 from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.secretfile import check_private, read_secret
 

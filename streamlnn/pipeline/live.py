@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -181,6 +182,19 @@ def restore(row: StreamRow, journal: Journal, instance: str) -> LiveStream:
     if journal.is_carried(row):
         raise damaged(f"no snapshot of stream {row.name!r} is sound")
     return begin(row, instance)
+
+
+def oldest(row: StreamRow, journal: Journal) -> tuple[Forecaster, int]:
+    """Return the oldest forecaster that is sound, and the number of the last record it knows.
+
+    Raises `StoreError` as `restore`.
+    """
+    for lsn, state in reversed(list(journal.snapshots(row))):
+        with suppress(StateError):
+            meta, kept = arrays.unpack(state)
+            return Forecaster.from_state(meta["settings"], kept), lsn
+    live = restore(row, journal, "")
+    return live.forecaster, live.lsn
 
 
 def _live(row: StreamRow, forecaster: Forecaster, instance: str, lsn: int) -> LiveStream:

@@ -166,19 +166,24 @@ class Speaker:
 
     def state(self, forecast: Forecast, time: int | None, *, stale: bool = False) -> bytes:
         """Return how the stream stands, in short; `stale`: nothing comes any more."""
-        yhat = forecast.yhat.reshape(len(self.horizons), len(self.targets)).T.tolist()
         targets = {
             name: {
-                "y": float(forecast.y[m]),
-                "yhat": yhat[m],
-                "anomaly": bool(forecast.anomaly_active[m]),
+                "y": y,
+                "unit": unit,
+                "yhat": [row[0] for row in told],
+                "yhat_lower": [row[1] for row in told],
+                "yhat_upper": [row[2] for row in told],
+                "anomaly": bool(active),
+                "score": score,
             }
-            for m, name in enumerate(self.targets)
+            for name, unit, (told, (y, score, _, active)) in zip(
+                self.targets, self.units, forecast.by_target(), strict=True
+            )
         }
         stamp = None if time is None else rfc3339(time)
         state = {"v": 1, "stream": self.stream, "time": stamp, "status": forecast.status}
-        state["stale"] = stale
-        return _encode({**state, "h": list(self.horizons), "targets": targets})
+        more = {"stale": stale, "clock": self.clock, "level": self.level, "h": list(self.horizons)}
+        return _encode(state | more | {"targets": targets})
 
     def identity(self, seq: int) -> dict[str, str]:
         """Return what identifies a forecast, as text."""

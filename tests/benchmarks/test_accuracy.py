@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import accuracy, chaos, common, esn, published, river_peers, series, signals
-from streamlnn.daemon import baselines
+from streamlnn.evaluation import baselines
 
 Array = common.Array
 HORIZONS = [1, 4, 9]

@@ -13,8 +13,9 @@ import pytest
 from daemons import streamlnn
 from rich.console import Console
 
-from streamlnn.daemon.eval_events import SHOWN, Episode, episodes, print_events
-from streamlnn.daemon.eval_play import play
+from streamlnn.daemon.eval_events import SHOWN, print_events
+from streamlnn.evaluation.episodes import Episode, episodes
+from streamlnn.evaluation.played import play
 from streamlnn.pipeline.plan import ModelSettings, Plan
 from streamlnn.pipeline.streams import Layout
 

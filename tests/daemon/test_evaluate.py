@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from streamlnn import Forecaster
-from streamlnn.daemon import baselines
-from streamlnn.daemon.eval_due import due
-from streamlnn.daemon.eval_play import Played, play
 from streamlnn.daemon.eval_table import print_table
-from streamlnn.daemon.evaluate import Row, evaluate
+from streamlnn.evaluation import baselines
+from streamlnn.evaluation.due import due
+from streamlnn.evaluation.played import Played, play
+from streamlnn.evaluation.scores import Row, evaluate
 from streamlnn.pipeline.plan import ModelSettings, Plan
 from streamlnn.pipeline.streams import Layout
 

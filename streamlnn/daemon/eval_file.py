@@ -14,14 +14,15 @@ import click
 import numpy as np
 
 from streamlnn.daemon.config import Config
-from streamlnn.daemon.eval_events import episodes, event_lines, print_events
+from streamlnn.daemon.eval_events import event_lines, print_events
 from streamlnn.daemon.eval_plans import Asked, plans_for, reach, times_of
-from streamlnn.daemon.eval_play import Played, play
 from streamlnn.daemon.eval_reading import check_columns, read_all
 from streamlnn.daemon.eval_table import print_table
-from streamlnn.daemon.evaluate import Row, evaluate
 from streamlnn.daemon.replay import INSTANCE
 from streamlnn.errors import InputUnavailable
+from streamlnn.evaluation.episodes import episodes
+from streamlnn.evaluation.played import Played, play
+from streamlnn.evaluation.scores import Row, evaluate
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.streams import Reading
 
@@ -109,7 +110,7 @@ def _album(plot: Path | None, streams: dict[str, list[Reading]], asked: Asked) -
     if plot is None:
         return nullcontext()
     try:
-        from streamlnn.daemon.plots import Album
+        from streamlnn.daemon.album import Album
     except ModuleNotFoundError:
         problem = "--plot needs matplotlib: pip install 'streamlnn[plot]'"
         raise InputUnavailable(problem) from None

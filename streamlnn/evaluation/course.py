@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.daemon import baselines
-from streamlnn.daemon.durations import interval
-from streamlnn.daemon.eval_play import LOWER, UPPER, YHAT, Played
+from streamlnn.evaluation import baselines
+from streamlnn.evaluation.durations import interval
+from streamlnn.evaluation.played import LOWER, UPPER, YHAT, Played
 
 Array = NDArray[Any]
 

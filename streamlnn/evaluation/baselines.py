@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlnn.daemon.eval_due import due, looked_up, numbers
+from streamlnn.evaluation.due import due, looked_up, numbers
 from streamlnn.model.compiled import cached
 
 Array = NDArray[Any]

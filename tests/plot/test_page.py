@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from daemons import streamlnn
 
-from streamlnn.daemon.eval_course import course, moments
-from streamlnn.daemon.eval_events import episodes
-from streamlnn.daemon.eval_play import Played, play
+from streamlnn.evaluation.course import course, moments
+from streamlnn.evaluation.episodes import episodes
+from streamlnn.evaluation.played import Played, play
 from streamlnn.pipeline.plan import ModelSettings, Plan
 from streamlnn.pipeline.streams import Layout
 
-plots = pytest.importorskip("streamlnn.daemon.plots", exc_type=ModuleNotFoundError)
+plots = pytest.importorskip("streamlnn.plot.page", exc_type=ModuleNotFoundError)
+album = pytest.importorskip("streamlnn.daemon.album", exc_type=ModuleNotFoundError)
 
 
 def played(values: np.ndarray, times: np.ndarray | None = None, **changes: Any) -> Played:
@@ -71,7 +72,7 @@ def test_a_forecast_by_samples_is_about_the_time_of_the_record_that_comes_then()
 
 def test_the_latest_part_shows_the_forecasts_where_they_were_due() -> None:
     one = played(wave(), 1e9 + 60.0 * np.arange(500))
-    figure = plots.Picture(one, 0, episodes([one])).figure
+    figure = plots.page(one, 0, episodes([one]))
     titles = [axes.get_title("left") for axes in figure.axes]
     panel = figure.axes[
         titles.index("latest part: measured (black), forecast 12 samples before, 90 % band")
@@ -86,7 +87,7 @@ def test_the_latest_part_shows_the_forecasts_where_they_were_due() -> None:
 
 def test_events_are_marked_where_they_began() -> None:
     one = played(wave())
-    figure = plots.Picture(one, 0, episodes([one])).figure
+    figure = plots.page(one, 0, episodes([one]))
     mark = next(line for line in figure.axes[0].get_lines() if line.get_label() == "anomaly")
     assert 400 in mark.get_xdata()
     assert figure.axes[0].get_legend() is not None
@@ -111,10 +112,10 @@ ODD: dict[str, tuple[np.ndarray, np.ndarray | None, dict[str, Any]]] = {
 def test_odd_streams_are_drawn_without_a_warning(name: str, tmp_path: Path) -> None:
     values, times, changes = ODD[name]
     one = played(values, times, **changes)
-    plots.draw(tmp_path / "o.png", one, 0, episodes([one]))
+    album.save(plots.page(one, 0, episodes([one])), tmp_path / "o.png", "-o")
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
     shown = min(4, len(one.words.horizons))
-    assert len(plots.Picture(one, 0, []).figure.axes) == 3 + 2 * shown
+    assert len(plots.page(one).axes) == 3 + 2 * shown
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_without_matplotlib_the_way_to_it_is_told(recording: Path, tmp_path: Pat
 
 def test_no_picture_leaves_a_trace_in_a_program_that_draws_with_pyplot() -> None:
     script = (
-        "import sys, streamlnn.daemon.plots; "
+        "import sys, streamlnn.plot.page; "
         "print('matplotlib.pyplot' in sys.modules, 'numba' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, timeout=60)
@@ -174,7 +175,7 @@ def test_a_stuck_sensor_is_marked_where_it_began_and_for_as_long_as_it_lasted() 
     values = wave(700)
     values[450:550] = 0.5
     one = played(values)
-    whole = plots.Picture(one, 0, episodes([one])).figure.axes[0]
+    whole = plots.page(one, 0, episodes([one])).axes[0]
     lines, labels = whole.get_legend_handles_labels()
     assert "stuck" in labels
     [mark] = [line for line, label in zip(lines, labels, strict=True) if label == "stuck"]
@@ -193,7 +194,7 @@ def test_no_curve_runs_where_the_marks_are() -> None:
     one = played(wave())
     found = episodes([one])
     assert "anomaly" in {episode.type for episode in found}
-    for axes in plots.Picture(one, 0, found).figure.axes[:2]:
+    for axes in plots.page(one, 0, found).axes[:2]:
         low, high = axes.get_ylim()
         curves = [line for line in axes.lines if line.get_label().startswith("_")]
         top = max(np.nanmax(line.get_ydata()) for line in curves)
