@@ -122,10 +122,11 @@ def _target(m: int) -> str:
 
 def _forecast(said: str, about: _Target, m: int, k: int, state_topic: str) -> Component:
     there = _target(m)
-    options = {
+    options: dict[str, Any] = {
         "name": said,
         "value_template": f"{{{{ {there}.yhat[{k}] }}}}",
         "state_class": "measurement",
+        "suggested_display_precision": 2,
         "json_attributes_topic": state_topic,
         "json_attributes_template": (
             f"{{{{ dict(lower={there}.yhat_lower[{k}], upper={there}.yhat_upper[{k}], "
@@ -152,6 +153,7 @@ def _score(target: str, m: int) -> Component:
             "name": f"{target} anomaly score",
             "entity_category": "diagnostic",
             "state_class": "measurement",
+            "suggested_display_precision": 3,
             "value_template": f"{{{{ {_target(m)}.score }}}}",
         },
     )

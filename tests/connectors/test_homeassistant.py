@@ -31,6 +31,7 @@ KEYS = {
     "sensor": SHARED
     | {
         "state_class",
+        "suggested_display_precision",
         "unit_of_measurement",
         "options",
         "json_attributes_topic",
