@@ -1,7 +1,8 @@
 """`streamlnn plot`: the pictures of one stream, from a recording or from a daemon's store.
 
-A recording is played through a new forecaster. Of a store the oldest snapshot is taken and the
-records behind it are stepped: what the daemon did, bit for bit. Nothing in it is changed.
+A recording is played through a new forecaster. Of a store the oldest snapshot is taken, or the
+beginning where every record is still kept, and the records behind it are stepped: what the daemon
+did, bit for bit. Nothing in the store is changed.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def _picture(kind: str, subject: Subject, m: int, last: int | None) -> Figure:
         return _weights(subject, m)
     if not np.isfinite(played.bands[:, 0]).any():
         raise InputUnavailable(
-            f"no record of {name!r} is there to be shown: a store keeps them as long as keep in "
-            "[daemon] says"
+            f"there is no record of {name!r} behind its oldest snapshot, so that nothing can be "
+            "shown over time: wait for more, and let keep in [daemon] be longer"
         )
     if kind == "states":
         return _states(subject, m, last)
@@ -146,6 +147,10 @@ def _from_store(where: Path, stream: str | None) -> Subject:
         row = rows[_chosen(stream, list(rows), str(where))]
         forecaster, lsn = oldest(row, journal)
         before, after = _records(row, journal, lsn)
+        learned = 0 if journal.is_carried(row) else forecaster.seq
+    if not after and 0 < learned <= len(before):
+        forecaster = row.plan.forecaster()
+        before, after = before[:-learned], before[-learned:]
     records = [*before, *after]
     words = row.plan.speaker("", row.name, row.epoch)
     played = go_on(

@@ -33,6 +33,7 @@ class StreamRow:
     marks: list[int] = field(default_factory=lambda: [0, 0, 0])
     """Two log numbers with `REPEATS_KEPT` records between them, and how many came after the newer.
     Up to the older one no record is needed any more to recognise a repeat."""
+    _written: tuple[Plan, bytes] | None = field(default=None, repr=False, compare=False)
 
     def count(self, lsn: int) -> None:
         """Note that the stream has a new record."""
@@ -47,13 +48,19 @@ class StreamRow:
             self.id,
             self.name,
             self.owner,
-            msgspec.json.encode(self.plan),
+            self._plan_as_json(),
             self.epoch,
             self.since_lsn,
             self.last_lsn,
             msgspec.json.encode(self.clock),
             msgspec.json.encode(self.marks),
         )
+
+    def _plan_as_json(self) -> bytes:
+        # A row is written with every batch, and its plan hardly ever changes.
+        if self._written is None or self._written[0] is not self.plan:
+            self._written = self.plan, msgspec.json.encode(self.plan)
+        return self._written[1]
 
     @classmethod
     def of(cls, columns: tuple[Any, ...]) -> StreamRow:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ KINDS = ["states", "connectivity", "spectrum", "weights", "forecast", "scores"]
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recording") / "pump.csv"
-    rows = [f"2026-11-23T{n // 60 % 24:02}:{n % 60:02}:00Z,{np.sin(n / 9)!r}" for n in range(900)]
+    rows = [f"2026-11-23T{n // 60 % 24:02}:{n % 60:02}:00Z,{math.sin(n / 9)!r}" for n in range(900)]
     path.write_text("\n".join(["time,flow", *rows, ""]))
     return path
 
@@ -70,9 +72,12 @@ def test_what_cannot_be_drawn_is_told_with_the_way_out(
     arguments: list[str], code: int, problem: str, recording: Path, tmp_path: Path
 ) -> None:
     two = tmp_path / "two.jsonl"
-    two.write_text(
-        "".join(f'{{"topic": "{name}", "payload": "{n}"}}\n' for n in range(20) for name in "ab")
-    )
+    heard = [(f"2026-11-23T10:00:{n:02}Z", topic, str(n)) for n in range(20) for topic in "ab"]
+    lines = [
+        json.dumps({"tst": tst, "topic": topic, "payload": payload, "payloadlen": len(payload)})
+        for tst, topic, payload in heard
+    ]
+    two.write_text("\n".join([*lines, ""]))
     given = [one.format(two=two, file=recording, folder=tmp_path) for one in arguments]
     done = streamlnn("plot", "states", *given, "-o", tmp_path / "o.png")
     assert (done.returncode, done.stdout) == (code, b"")

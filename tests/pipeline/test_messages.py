@@ -84,7 +84,11 @@ def test_an_event_began_when_its_first_record_says_to_the_nanosecond() -> None:
 def test_the_state_is_short_and_plain() -> None:
     model = Forecaster(["0.5s", "10s"], fields=2, units=10)
     told = json.loads(SPEAKER.state(model.step(0.0, [1.0, float("nan")]), NOON))
-    assert told["targets"]["temp"] == {"y": 1.0, "yhat": [1.0, 1.0], "anomaly": False}
+    temp = told["targets"]["temp"]
+    assert temp["yhat_lower"] <= temp["yhat"] <= temp["yhat_upper"]
+    known = {key: temp[key] for key in ("y", "unit", "yhat", "anomaly", "score")}
+    assert known == {"y": 1.0, "unit": "C", "yhat": [1.0, 1.0], "anomaly": False, "score": 0.0}
+    assert (told["clock"], told["h"], told["level"]) == ("time", list(SPEAKER.horizons), 0.9)
     assert told["targets"]["rms"]["y"] is None
 
 
