@@ -103,11 +103,20 @@ def components(state: State, state_topic: str) -> Iterator[tuple[str, Component]
         name = _plain(target)
         for k, h in enumerate(state.h):
             said = f"{target} in {ahead(h, state.clock)}"
-            yield f"{name}_in_{h:g}".replace(".", "_"), _forecast(said, about, m, k, state_topic)
+            yield f"{name}_in_{_number(h)}", _forecast(said, about, m, k, state_topic)
         yield f"{name}_anomaly", _anomaly(target, m)
         yield f"{name}_score", _score(target, m)
     yield "drift", _drift()
     yield "status", _status()
+
+
+def _number(h: float) -> str:
+    """Return a horizon as part of an id, each another one.
+
+    >>> _number(10.0), _number(0.5), _number(1234567.0)
+    ('10', '0_5', '1234567')
+    """
+    return (str(int(h)) if h == int(h) else repr(h)).replace(".", "_")
 
 
 def without(old: Mapping[str, str], new: Mapping[str, Any]) -> dict[str, dict[str, str]]:

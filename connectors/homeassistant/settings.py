@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
-from connectors.mqtt.settings import MqttSinkSettings
-from connectors.mqtt.topics import is_topic
+from connectors.mqtt.settings import MqttSinkSettings, check_beginning
 
 
 class HomeAssistantSettings(MqttSinkSettings):
@@ -16,13 +15,6 @@ class HomeAssistantSettings(MqttSinkSettings):
     kind: Literal["homeassistant"] = "homeassistant"  # type: ignore[assignment]
     id: str = "homeassistant"
     via: str = Field(default="", description="the id of the mqtt source whose broker to use")
-    prefix: str = Field(
+    prefix: Annotated[str, AfterValidator(check_beginning)] = Field(
         default="homeassistant", description="where Home Assistant looks for devices"
     )
-
-    @field_validator("prefix")
-    @classmethod
-    def _a_topic(cls, text: str) -> str:
-        if not is_topic(text) or text.endswith("/") or text.startswith("$"):
-            raise ValueError("prefix is a topic such as homeassistant, without wildcards")
-        return text

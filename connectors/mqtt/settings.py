@@ -239,22 +239,25 @@ class MqttSourceSettings(BrokerSettings):
         return qos
 
 
+def check_beginning(text: str) -> str:
+    """Return `text` when our topics may begin with it. Raises `ValueError`, with the way out."""
+    if not is_topic(text) or text.endswith("/") or text.startswith("$"):
+        raise ValueError(
+            f"{text!r} cannot begin a topic: write one such as streamlnn or site/streamlnn, "
+            "without wildcards, $ or a / at its end"
+        )
+    return text
+
+
 class MqttSinkSettings(BrokerSettings):
     """The options of `[[sink]] kind = "mqtt"`: via a source's connection, or by its own url."""
 
     kind: Literal["mqtt"] = "mqtt"
     id: str = "mqtt"
     via: str = Field(default="", description="the id of the mqtt source whose connection to use")
-    base_topic: str = "streamlnn"
+    base_topic: Annotated[str, AfterValidator(check_beginning)] = "streamlnn"
     qos: Literal[0, 1] = Field(default=1, description="of forecasts and events")
     retain_state: bool = Field(default=True, description="the broker keeps each stream's state")
-
-    @field_validator("base_topic")
-    @classmethod
-    def _publishable(cls, text: str) -> str:
-        if not is_topic(text) or text.endswith("/") or text.startswith("$"):
-            raise ValueError("base_topic is a topic such as streamlnn, without wildcards")
-        return text
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -152,13 +152,13 @@ def _from_store(where: Path, stream: str | None) -> Subject:
         forecaster = row.plan.forecaster()
         before, after = before[:-learned], before[-learned:]
     records = [*before, *after]
-    words = row.plan.speaker("", row.name, row.epoch)
+    fields = len(row.plan.layout.names)
     played = go_on(
         forecaster,
-        words,
+        row.plan.speaker("", row.name, row.epoch),
         row.plan,
         _times(records),
-        np.stack([one.values for one in records]) if records else np.empty((0, len(words.targets))),
+        np.array([one.values for one in records]).reshape(-1, fields),
         first=len(before),
         states=True,
     )

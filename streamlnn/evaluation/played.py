@@ -70,15 +70,13 @@ class Played:
         return due(self.y[:, m], self.words.horizons[k], self.at, self.every)
 
 
-def play(
-    words: Speaker, plan: Plan, times: Array | None, values: Array, *, states: bool = False
-) -> Played:
+def play(words: Speaker, plan: Plan, times: Array | None, values: Array) -> Played:
     """Step a new forecaster through `values` (n, fields), NaN where missing.
 
     The fields are those of the plan's layout, in its order; `times` (n,) are seconds or None.
     Costs what the daemon pays for a record, beside its journal and its messages.
     """
-    return go_on(plan.forecaster(), words, plan, times, values, states=states)
+    return go_on(plan.forecaster(), words, plan, times, values)
 
 
 def go_on(

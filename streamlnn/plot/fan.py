@@ -42,7 +42,8 @@ def _draw_fan(axes: Axes, painter: Painter) -> None:
     first, _ = painter.latest()
     asked = np.flatnonzero(np.isfinite(painter.played.bands[:, YHAT, :, painter.m]).all(axis=1))
     axes.plot(*broken(painter.x[first:], painter.y[first:]), color=DATA, linewidth=0.8)
-    for i in _earlier(painter, first, asked):
+    earlier = _earlier(painter, first, asked)
+    for i in earlier:
         _draw_one(axes, painter, int(i), NAIVE, 0.15)
     if asked.size:
         _draw_one(axes, painter, int(asked[-1]), LOOKS[0][0], 0.3)
@@ -50,8 +51,8 @@ def _draw_fan(axes: Axes, painter: Painter) -> None:
     painter.mark(axes)
     level = f"{100 * painter.played.words.level:.4g} %"
     title = f"measured (black), now (dotted), forecast of all horizons with its {level} band (blue)"
-    earlier = "; earlier ones in grey" if asked.size > 1 else ""
-    dress(axes, title + earlier, painter.unit, dated=painter.played.times is not None)
+    more = "; earlier ones in grey" if earlier.size else ""
+    dress(axes, title + more, painter.unit, dated=painter.played.times is not None)
 
 
 def _earlier(painter: Painter, first: int, asked: Array) -> Array:
