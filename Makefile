@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
 CODE   := pyproject.toml README.md $(shell find streamlnn connectors -name '*.py')
 
-.PHONY: help demo test soak lint broker clean
+.PHONY: help demo test soak lint broker browser clean
 
 help:
 	@echo "make demo   watch live forecasts: a broker, a feed, the daemon (ARGS='--for 30s')"
@@ -17,7 +17,7 @@ help:
 demo: $(VENV)/demo
 	@$(BIN)/streamlnn demo $(ARGS)
 
-test: $(VENV)/dev broker
+test: $(VENV)/dev broker browser
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs streamlnn connectors
 
@@ -59,6 +59,16 @@ broker:
 	  echo "mosquitto is missing, tests that need it will be skipped; install it with"; \
 	  echo "  Debian, Ubuntu: sudo apt-get install mosquitto mosquitto-clients"; \
 	  echo "  Fedora: sudo dnf install mosquitto    macOS: brew install mosquitto"; \
+	fi
+
+# The page is tested in a real Chromium; without one these tests are skipped (in CI: they fail).
+browser:
+	@if command -v chromium >/dev/null; then exit 0; fi; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing chromium"; \
+	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	else \
+	  echo "chromium is missing, tests of the page will be skipped"; \
 	fi
 
 clean:

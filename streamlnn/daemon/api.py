@@ -1,11 +1,11 @@
-"""What the HTTP server answers: health, readiness, metrics, the streams as JSON.
+"""What the HTTP server answers: health, readiness, metrics, the streams as JSON, and the page.
 
-Everything is read-only and made from the `Status`.
+Everything is read-only and made from the `Status`, the `History`, and the store.
 """
 
 from __future__ import annotations
 
-from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,31 +15,43 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from streamlnn.daemon.guard import Access, Guard, as_json
 from streamlnn.daemon.metrics import registry
 from streamlnn.daemon.status import HEARTBEAT_LIMIT_SECS, START_LIMIT_SECS, Status
+from streamlnn.daemon.web import page
+from streamlnn.daemon.web.history import History
+from streamlnn.daemon.web.live import frames
+from streamlnn.daemon.web.past import past, reservoir
 
 ENDPOINTS = {
     "/healthz": "200 while the pipeline's loop turns",
     "/readyz": "200 once the state is restored and every source is connected",
     "/metrics": "Prometheus metrics",
     "/api/v1/streams": "the streams: the newest forecast's time and status of each, who is stale",
+    "/api/v1/streams/ID": "the newest forecast of a stream, its events, and why it is what it is",
+    "/api/v1/streams/ID/history": "its latest hours: values, and what was forecast",
+    "/api/v1/streams/ID/reservoir": "its connectivity matrix and spectrum",
+    "/api/v1/live": "what happens, as server-sent events; ?stream=ID tells one in full, "
+    "?match=PATTERN every newest forecast of those that fit",
 }
 
 
-def application(status: Status, access: Access) -> Starlette:
-    """Return the ASGI application, for those whom `access` lets in."""
-    views = _Views(status)
+def application(
+    status: Status, access: Access, history: History, store: Path | None = None
+) -> Starlette:
+    """Return the ASGI application, for those whom `access` lets in; `store` is the daemon's."""
+    views = _Views(status, history, store)
     routes = [
-        Route("/", views.index),
+        *page.routes(),
         Route("/healthz", views.health),
         Route("/readyz", views.readiness),
         Route("/metrics", views.metrics),
         Route("/api/v1/streams", views.streams),
         Route("/api/v1/streams/{id:path}", views.stream),
+        Route("/api/v1/live", views.live),
     ]
     guard = Middleware(Guard, access=access)
     return Starlette(
@@ -50,8 +62,10 @@ def application(status: Status, access: Access) -> Starlette:
 class _Views:
     """What each address answers."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, history: History, store: Path | None) -> None:
         self._status = status
+        self._history = history
+        self._store = store
         self._registry = registry(status)
 
     def health(self, request: Request) -> Response:  # noqa: ARG002
@@ -83,7 +97,12 @@ class _Views:
         return as_json({"v": 1, "streams": listed})
 
     def stream(self, request: Request) -> Response:
-        stream = request.path_params["id"]
+        stream, what = self._named(request)
+        lives = self._status.watched()
+        if what == "history" and stream in lives:
+            return as_json(past(lives[stream], self._history, self._store))
+        if what == "reservoir" and stream in lives:
+            return as_json(reservoir(lives[stream]))
         snapshot = self._status.snapshot()
         if stream not in snapshot.forecasts:
             raise HTTPException(404, f"no stream {stream!r}; /api/v1/streams lists those there are")
@@ -94,18 +113,18 @@ class _Views:
         stale = stream in snapshot.stale
         return as_json(newest | {"stale": stale, "events": own, "explanation": why})
 
-    def index(self, request: Request) -> Response:  # noqa: ARG002
-        streams = sorted(self._status.snapshot().forecasts)
-        links = [(path, path, about) for path, about in ENDPOINTS.items()]
-        links += [(_url(stream), stream, "") for stream in streams]
-        items = "".join(
-            f'<li><a href="{escape(url)}">{escape(name)}</a> {escape(about)}</li>'
-            for url, name, about in links
-        )
-        return HTMLResponse(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>streamlnn</title>'
-            f"<h1>streamlnn</h1><ul>{items}</ul></html>"
-        )
+    async def live(self, request: Request) -> Response:
+        query = request.query_params
+        told = frames(self._status, self._history, query.get("stream"), query.get("match"))
+        return StreamingResponse(told, media_type="text/event-stream")
+
+    def _named(self, request: Request) -> tuple[str, str]:
+        """Return the stream that a path names, and what of it: a / in its id may be written %2F."""
+        whole = str(request.path_params["id"])
+        stream, _, what = whole.rpartition("/")
+        if what in ("history", "reservoir") and stream in self._status.watched():
+            return stream, what
+        return whole, ""
 
 
 def _summary(stream: str, payload: bytes) -> dict[str, Any]:

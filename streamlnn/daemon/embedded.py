@@ -26,7 +26,7 @@ class Daemon:
         status = Status()
         self._journal = Journal(config.daemon.data_dir)
         self._pipeline = build(config, status, self._journal)
-        self._server = _serve(status, config.http.listen) if page else None
+        self._server = _serve(status, config) if page else None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="streamlnn-loop", daemon=True)
 
@@ -63,8 +63,9 @@ class Daemon:
             self._error = error
 
 
-def _serve(status: Status, listen: str) -> Server:
+def _serve(status: Status, config: Config) -> Server:
+    store = config.daemon.data_dir
     try:
-        return serve(status, listen, None)
+        return serve(status, config.http.listen, None, store)
     except StreamlnnError:
-        return serve(status, ANY_PORT, None)
+        return serve(status, ANY_PORT, None, store)

@@ -19,8 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN_PATHS = ("/healthz", "/readyz")
-"""Answered without a token: they are for machines that only ask whether we live."""
+OPEN_PATHS = ("/healthz", "/readyz", "/")
+"""Answered without a token: for machines that only ask whether we live, and the page, which asks
+for the token itself. Its files are open, too: they tell nothing of the streams."""
+_OPEN_FOLDER = "/web/"
 
 _NO_HOST = re.compile(r"[/?#@\\\s]")
 """With one of these in it a Host would be read in one way here and in another way elsewhere."""
@@ -74,7 +76,7 @@ class Guard:
         if not _is_same_origin(request):
             return _refused(403, "pages of other origins are not answered")
         # The path of `request.url` is not taken: what is in Host may end up in it.
-        if request.scope["path"] not in OPEN_PATHS and not self._is_known(request):
+        if not _is_open(request.scope["path"]) and not self._is_known(request):
             how = "send the token of [http] as: Authorization: Bearer TOKEN"
             return _refused(401, how, **{"WWW-Authenticate": "Bearer"})
         return None
@@ -84,6 +86,10 @@ class Guard:
             return True
         given = request.headers.get("authorization", "").encode()
         return secrets.compare_digest(given, f"Bearer {self._access.token}".encode())
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
 def as_json(body: Any, code: int = 200, headers: dict[str, str] | None = None) -> Response:

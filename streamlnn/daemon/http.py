@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,6 +16,7 @@ from streamlnn.daemon.api import application
 from streamlnn.daemon.guard import Access
 from streamlnn.daemon.impatience import ImpatientProtocol
 from streamlnn.daemon.status import Status
+from streamlnn.daemon.web.history import History, Watch
 from streamlnn.errors import StreamlnnError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -24,18 +27,22 @@ _STOP_SECS = 5.0
 class Server:
     """A running HTTP server; `address` is the URL it answers at, `access` may change."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, access: Access) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, access: Access, history: History
+    ) -> None:
         self.access = access
         host, port = listener.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._listener = listener
         self._uvicorn = uvicorn.Server(_settings(app))
+        self._watch = Watch(history)
         self._thread = threading.Thread(target=self._run, name="streamlnn-http", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the server, waiting for answers under way for up to 5 seconds."""
         self._uvicorn.should_exit = True
+        self._watch.stop()
         self._thread.join(_STOP_SECS)
 
     def _run(self) -> None:
@@ -44,10 +51,11 @@ class Server:
             self._uvicorn.run(sockets=[self._listener])
 
 
-def serve(status: Status, listen: str, token: str | None) -> Server:
+def serve(status: Status, listen: str, token: str | None, store: Path | None = None) -> Server:
     """Serve `status` at `listen` ("host:port"; port 0 takes a free one) until `Server.stop`.
 
-    With a `token` everything but `/healthz` and `/readyz` asks for `Authorization: Bearer TOKEN`.
+    With a `token` the API and the metrics ask for `Authorization: Bearer TOKEN`. `store` is the
+    data directory, from which the page takes what was measured before the start.
     Raises `ValueError` when `listen` is no address and `StreamlnnError` when it cannot be bound.
 
     >>> server = serve(Status(), "127.0.0.1:0", None)
@@ -58,8 +66,8 @@ def serve(status: Status, listen: str, token: str | None) -> Server:
     host, port = split_address(listen)
     listener = _bind(host, port, listen)
     hosts = (*LOOPBACK, host) if is_loopback(listener.getsockname()[0]) else None
-    access = Access(hosts, token)
-    return Server(application(status, access), listener, access)
+    access, history = Access(hosts, token), History(status.watched, time.time_ns)
+    return Server(application(status, access, history, store), listener, access, history)
 
 
 def _bind(host: str, port: int, listen: str) -> socket.socket:

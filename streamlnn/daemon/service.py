@@ -61,7 +61,7 @@ class Service:
         self._set_up_logs = set_up_logs
         self._notifier = Notifier()
         self._status = NotifiedStatus(self._notifier)
-        self._serving = Serving(self._status)
+        self._serving = Serving(self._status, config.daemon.data_dir)
         self._is_first = True
 
     def run(self) -> None:

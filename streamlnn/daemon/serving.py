@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlnn.daemon.settings import HttpSettings
@@ -15,10 +16,11 @@ log = logging.getLogger("streamlnn.run")
 
 
 class Serving:
-    """Serves health, metrics and the API of `status` as the newest settings ask for."""
+    """Serves the page, health, metrics and the API of `status` as the newest settings ask for."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, store: Path) -> None:
         self._status = status
+        self._store = store
         self._listen = ""
         self._server: Server | None = None
 
@@ -45,6 +47,6 @@ class Serving:
     def _serve(self, listen: str, token: str | None) -> Server:
         from streamlnn.daemon.http import serve
 
-        server = serve(self._status, listen, token)
-        log.info("health, metrics and the API are at %s", server.address)
+        server = serve(self._status, listen, token, self._store)
+        log.info("the page, health, metrics and the API are at %s", server.address)
         return server

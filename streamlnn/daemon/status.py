@@ -12,9 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamlnn.pipeline.observer import Observer
+
+if TYPE_CHECKING:
+    from streamlnn.pipeline.live import LiveStream
 
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels]
@@ -70,6 +73,7 @@ class Status(Observer):
         self._monotonic = monotonic
         self._counters: dict[str, dict[Labels, int]] = {}
         self._events: deque[bytes] = deque(maxlen=KEPT_EVENTS)
+        self._happened = 0
         self.begin()
 
     def begin(self) -> None:
@@ -82,7 +86,7 @@ class Status(Observer):
             self._sinks: dict[str, tuple[str, str]] = {}
             self._gauges: dict[str, dict[Labels, float]] = {}
             self._forecasts: dict[str, bytes] = {}
-            self._explain: dict[str, Callable[[], dict[str, Any]]] = {}
+            self._lives: dict[str, LiveStream] = {}
             self._stale: set[str] = set()
 
     def beat(self, now_ns: int) -> None:
@@ -125,16 +129,20 @@ class Status(Observer):
             series = self._gauges.setdefault(name, {})
             series[_bounded(labels, series)] = value
 
-    def stream(self, name: str, explain: Callable[[], dict[str, Any]]) -> None:
-        """Keep whom to ask why the forecasts of the stream `name` are what they are."""
+    def stream(self, name: str, live: LiveStream) -> None:
+        """Keep a stream, to be looked at."""
         with self._lock:
-            self._explain[name] = explain
+            self._lives[name] = live
+
+    def watched(self) -> dict[str, LiveStream]:
+        """Return the streams there are, to be looked at and not to be changed."""
+        with self._lock:
+            return dict(self._lives)
 
     def explanation(self, stream: str) -> dict[str, Any] | None:
         """Return why the newest forecast of `stream` is what it is; None while nobody can tell."""
-        with self._lock:
-            explain = self._explain.get(stream)
-        return explain() if explain else None
+        live = self.watched().get(stream)
+        return live.explanation() if live else None
 
     def forecast(self, stream: str, payload: bytes) -> None:
         """Keep `payload`, JSON, as the newest forecast of `stream`."""
@@ -150,6 +158,18 @@ class Status(Observer):
         """Keep `payload`, JSON, among the last 100 events."""
         with self._lock:
             self._events.append(payload)
+            self._happened += 1
+
+    @property
+    def happened(self) -> int:
+        """How many events there were since the start."""
+        return self._happened
+
+    def events_after(self, happened: int) -> list[bytes]:
+        """Return the events since there were so many, the last 100 at most."""
+        with self._lock:
+            new = min(self._happened - happened, len(self._events))
+            return list(self._events)[len(self._events) - new :]
 
     @property
     def starting(self) -> bool:

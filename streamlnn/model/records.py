@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 NANOSECONDS = 1_000_000_000
 
@@ -179,3 +180,20 @@ class Forecast(msgspec.Struct, frozen=True, eq=False, gc=False):
         targets = self._targets
         start = 5 * math.prod(self.shape) + k * targets
         return self.row[start : start + targets]
+
+
+def split_rows(rows: Array, horizons: int, targets: int) -> tuple[Array, Array]:
+    """Return what many `Forecast.row`s (n, width) tell of each horizon, and of each target.
+
+    First (n, 5, horizons, targets): `yhat, yhat_lower, yhat_upper, coverage, skill`; then
+    (n, 4, targets): `y, anomaly_score, anomaly_sign, anomaly_active`. Both are views.
+
+    >>> from streamlnn import Forecaster
+    >>> rows = Forecaster([1, 12]).step(None, 20.0).row[None]
+    >>> told, found = split_rows(rows, horizons=2, targets=1)
+    >>> told.shape, found[0, 0].tolist()
+    ((1, 5, 2, 1), [20.0])
+    """
+    n, told = len(rows), 5 * horizons * targets
+    found = rows[:, told : told + 4 * targets].reshape(n, 4, targets)
+    return rows[:, :told].reshape(n, 5, horizons, targets), found

@@ -182,7 +182,7 @@ class Pipeline:
         self._delivery.add(outputs)
         self._announcer.stepped(item.live)
         self._observer.count("forecasts_total")
-        self._observer.stream(forecast.stream, item.live.explanation)
+        self._observer.stream(forecast.stream, item.live)
         self._observer.forecast(forecast.stream, forecast.payload)
         for event in events:
             self._observer.count("events_total", type=event.identity["type"])
@@ -232,7 +232,7 @@ class Pipeline:
         if live.last is None:
             return
         self._announcer.changed(live)
-        self._observer.stream(live.row.name, live.explanation)
+        self._observer.stream(live.row.name, live)
         self._observer.forecast(live.row.name, live.speaker.forecast(*live.last))
         self._observer.stale(live.row.name, live.stale)
 

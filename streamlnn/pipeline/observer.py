@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamlnn.pipeline.live import LiveStream
 
 
 class Observer:
@@ -30,8 +32,8 @@ class Observer:
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a value."""
 
-    def stream(self, name: str, explain: Callable[[], dict[str, Any]]) -> None:
-        """Note a stream, and whom to ask, from any thread, why its forecasts are what they are."""
+    def stream(self, name: str, live: LiveStream) -> None:
+        """Note a stream, which may be looked at from any thread, and changed from none."""
 
     def forecast(self, stream: str, payload: bytes) -> None:
         """Note a stream's newest forecast."""

@@ -1,0 +1,235 @@
+"""The page in a real Chromium: it shows what happens, as it happens, to everybody."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from brokers import free_port, wait_until
+from browsers import chromium
+from daemons import Daemon
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", exc_type=ModuleNotFoundError)
+
+CONFIG = """
+[daemon]
+instance = "plant"
+data_dir = "{folder}/data"
+
+[http]
+listen = "127.0.0.1:{port}"
+{more}
+
+[[source]]
+kind = "tail"
+id = "logs"
+paths = ["{folder}/*.jsonl"]
+format = "jsonl"
+start = "begin"
+
+[[stream]]
+from = "logs"
+id = "plant/{{stem}}"
+fields = {{ flow = "flow" }}
+units = {{ flow = "l/s" }}
+time = {{ path = "t", format = "unix" }}
+horizons = ["1s", "5s", "20s"]
+"""
+STREAMS = ("pump", "valve", "fan")
+PHONE = {"width": 390, "height": 800}
+
+
+class Plant:
+    """Sensors that write ten lines a second, a daemon that follows them, and its page."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.folder, self.port = folder, free_port()
+        self.config = folder / "pipeline.toml"
+        self.config.write_text(CONFIG.format(folder=folder, port=self.port, more=more))
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._stopped = threading.Event()
+        self._n = 0
+        for n in range(600):
+            self._write(n - 600)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.daemon = Daemon(self.config)
+        self.daemon.wait_ready(self.port)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self.daemon.kill()
+
+    def restart(self) -> None:
+        self.daemon = Daemon(self.config)
+        self.daemon.wait_ready(self.port)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(0.1):
+            self._write(0)
+
+    def _write(self, back: int) -> None:
+        self._n += 1
+        for place, name in enumerate(STREAMS):
+            record = {"t": time.time() + back / 10, "flow": 5 + math.sin(self._n / (9 + place))}
+            with (self.folder / f"{name}.jsonl").open("a") as file:
+                file.write(json.dumps(record) + "\n")
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    with Plant(tmp_path_factory.mktemp("plant")) as plant:
+        yield plant
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page; whatever it asks for elsewhere, and every error in it, fails the test."""
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not [url for url in asked if not re.match(r"(http://127\.0\.0\.1:|data:|blob:)", url)]
+    assert not errors
+
+
+def opened(page: Any, plant: Plant, stream: str = "") -> Any:
+    page.goto(plant.url + (f"#/{stream.replace('/', '%2F')}" if stream else ""))
+    page.wait_for_selector("#list tbody tr")
+    if stream:
+        page.wait_for_function("document.querySelector('#horizons tbody tr') !== null")
+    return page
+
+
+def drawn(page: Any) -> bool:
+    charts = ("#fan", "#mix", "#matrix", "#spectrum")
+    return all(page.locator(f"{one} .main-svg").count() > 0 for one in charts)
+
+
+def colours(page: Any) -> int:
+    """How many colours the picture of the states holds."""
+    return int(
+        page.evaluate(
+            """() => { const c = document.getElementById('states');
+            if (!c.width || !c.height) return 0;
+            const d = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height)
+              .data.buffer);
+            return new Set(d).size; }"""
+        )
+    )
+
+
+def text(page: Any, selector: str) -> str:
+    return str(page.locator(selector).first.inner_text())
+
+
+def test_all_streams_are_listed_and_change_as_it_happens(page: Any, plant: Plant) -> None:
+    opened(page, plant)
+    names = [row.inner_text() for row in page.locator("#list tbody a").all()]
+    assert sorted(names) == [f"plant/{name}" for name in sorted(STREAMS)]
+    before = text(page, "#list tbody tr td.number")
+    assert before.endswith("l/s")
+    wait_until(lambda: text(page, "#list tbody tr td.number") != before, "another value")
+    assert text(page, "#link") == "live"
+
+
+def test_one_stream_is_shown_in_full_with_the_keyboard_alone(page: Any, plant: Plant) -> None:
+    opened(page, plant)
+    page.focus("#filter")
+    page.keyboard.type("valve")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    wait_until(lambda: text(page, "#name") == "plant/valve", "the stream")
+    wait_until(lambda: drawn(page), "the charts")
+    assert page.locator("#horizons tbody tr").count() == 3
+    assert "l/s" in text(page, "#standing")
+    before = text(page, "#standing")
+    wait_until(lambda: text(page, "#standing") != before, "news")
+    wait_until(lambda: colours(page) > 20, "the reservoir's states")
+    assert page.locator("#list tbody tr:visible").count() == 1
+
+
+def test_the_chart_holds_what_was_measured_before_the_page_was_opened(
+    page: Any, plant: Plant
+) -> None:
+    opened(page, plant, "plant/pump")
+    wait_until(lambda: drawn(page), "the charts")
+    points = "() => document.getElementById('fan').data.find((t) => t.name === 'measured').x.length"
+    assert page.evaluate(points) > 400
+    horizon = (
+        "() => document.getElementById('fan').data.find((t) => t.name === 'forecast').x.length"
+    )
+    assert page.evaluate(horizon) == 4
+
+
+def test_the_page_survives_a_restart_of_the_daemon(browser: Any, tmp_path: Path) -> None:
+    with Plant(tmp_path) as plant:
+        context = browser.new_context()
+        page = opened(context.new_page(), plant, "plant/pump")
+        wait_until(lambda: text(page, "#link") == "live", "the page")
+        plant.daemon.kill()
+        wait_until(lambda: "does not answer" in text(page, "#link"), "the loss to be told")
+        plant.restart()
+        wait_until(lambda: text(page, "#link") == "live", "the page to find it again")
+        before = text(page, "#standing")
+        wait_until(lambda: text(page, "#standing") != before, "news")
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("stream", ["", "plant/pump"])
+def test_nothing_keeps_anybody_from_reading_it(
+    browser: Any, plant: Plant, scheme: str, stream: str
+) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    page = opened(context.new_page(), plant, stream)
+    if stream:
+        wait_until(lambda: drawn(page), "the charts")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
+    context.close()
+
+
+def test_a_phone_scrolls_one_way_only(browser: Any, plant: Plant) -> None:
+    context = browser.new_context(viewport=PHONE, has_touch=True)
+    page = opened(context.new_page(), plant, "plant/pump")
+    wait_until(lambda: drawn(page), "the charts")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    context.close()
+
+
+def test_where_there_is_a_token_the_page_asks_for_it(browser: Any, tmp_path: Path) -> None:
+    with Plant(tmp_path, 'token = "open sesame"') as plant:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(plant.url)
+        page.wait_for_selector("#login:visible")
+        page.fill("#token", "wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#login:visible")
+        page.fill("#token", "open sesame")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#list tbody tr")
+        assert page.locator("#login").is_hidden()
+        context.close()
