@@ -118,12 +118,12 @@ def opened(page: Any, plant: Plant, stream: str = "") -> Any:
     page.goto(plant.url + (f"#/{stream.replace('/', '%2F')}" if stream else ""))
     page.wait_for_selector("#list tbody tr")
     if stream:
-        page.wait_for_function("document.querySelector('#horizons tbody tr') !== null")
+        page.wait_for_selector("#horizons tbody tr")
     return page
 
 
 def drawn(page: Any) -> bool:
-    charts = ("#fan", "#mix", "#matrix", "#spectrum")
+    charts = ("#fan", "#heard", "#matrix", "#spectrum")
     return all(page.locator(f"{one} .main-svg").count() > 0 for one in charts)
 
 
