@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -49,13 +50,14 @@ def application(
         Route("/healthz", views.health),
         Route("/readyz", views.readiness),
         Route("/metrics", views.metrics),
+        Route("/api/v1", views.endpoints),
         Route("/api/v1/streams", views.streams),
         Route("/api/v1/streams/{id:path}", views.stream),
         Route("/api/v1/live", views.live),
     ]
-    guard = Middleware(Guard, access=access)
+    around = [Middleware(Guard, access=access), Middleware(GZipMiddleware)]
     return Starlette(
-        routes=routes, middleware=[guard], exception_handlers={HTTPException: _not_found}
+        routes=routes, middleware=around, exception_handlers={HTTPException: _not_found}
     )
 
 
@@ -67,6 +69,9 @@ class _Views:
         self._history = history
         self._store = store
         self._registry = registry(status)
+
+    def endpoints(self, request: Request) -> Response:  # noqa: ARG002
+        return as_json(ENDPOINTS)
 
     def health(self, request: Request) -> Response:  # noqa: ARG002
         if self._status.alive():

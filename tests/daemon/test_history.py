@@ -167,13 +167,14 @@ def test_a_page_is_told_the_list_and_its_own_stream_in_full(
     status, history = watched
     teller = Teller(status, history, "pump")
     told = parsed(b"".join(teller.news(0.0)))
-    assert [kind for kind, _ in told] == ["streams", "forecast", "state", "weights"]
-    streams = {one["stream"]: one for one in told[0][1]}
+    assert [kind for kind, _ in told] == ["daemon", "streams", "forecast", "state", "weights"]
+    assert told[0][1]["instance"] == "i"
+    streams = {one["stream"]: one for one in told[1][1]}
     assert set(streams) == {"pump", "other"}
     assert len(streams["pump"]["latest"]) == 20
     assert streams["pump"]["latest"][-1] == streams["pump"]["y"]
-    assert told[1][1]["seq"] == 119
-    x = np.frombuffer(base64.b64decode(told[2][1]["x"]), np.int8) / 127
+    assert told[2][1]["seq"] == 119
+    x = np.frombuffer(base64.b64decode(told[3][1]["x"]), np.int8) / 127
     state = status.watched()["pump"].forecaster.reservoir_state
     np.testing.assert_allclose(x, state, atol=0.01)
     assert parsed(b"".join(teller.news(0.1))) == []
@@ -193,5 +194,5 @@ def test_an_answer_ends_by_itself(
 
     began = time.monotonic()
     [only] = asyncio.run(all_of_it())
-    assert parsed(only)[0][0] == "streams"
+    assert [kind for kind, _ in parsed(only)] == ["daemon", "streams"]
     assert time.monotonic() - began < 20

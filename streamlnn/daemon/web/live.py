@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,6 +61,7 @@ class Teller:
         self._stream = stream
         self._match = match
         self._matched: dict[str, Any] = {}
+        self._known: dict[str, Any] = {}
         self._listed: dict[str, tuple[Any, bool]] = {}
         self._listed_at = self._weighed_at = -math.inf
         self._seen: Any = None
@@ -70,6 +72,7 @@ class Teller:
         lives = self._status.watched()
         if now - self._listed_at >= STREAMS_EVERY_SECS:
             self._listed_at = now
+            yield from self._daemon(lives)
             changed = list(self._changed(lives))
             yield frame("streams", _encode(changed))
         live = lives.get(self._stream or "")
@@ -85,6 +88,14 @@ class Teller:
         for event in self._status.events_after(self._happened):
             yield frame("event", event)
         self._happened = self._status.happened
+
+    def _daemon(self, lives: dict[str, LiveStream]) -> Iterator[bytes]:
+        instance = next((live.speaker.instance for live in lives.values()), None)
+        missing = [*self._status.missing(), *self._status.degraded()]
+        known = {"instance": instance, "version": version("streamlnn"), "missing": missing}
+        if known != self._known:
+            self._known = known
+            yield frame("daemon", _encode(known))
 
     def _matching(self, lives: dict[str, LiveStream], match: str) -> Iterator[bytes]:
         for name, live in lives.items():

@@ -10,7 +10,7 @@ const MARKS = {
 
 export const at = (told) => (told.clock === "samples" ? told.seq : told.time);
 
-export function drawFan({ id, target, k, newest, past, events }) {
+export function drawFan({ id, target, k, span, newest, past, events }) {
   const mine = past.targets[target];
   const now = at(newest);
   const traces = [
@@ -22,12 +22,19 @@ export function drawFan({ id, target, k, newest, past, events }) {
     marks(events.filter((event) => event.target === null || event.target === target)),
   ];
   draw($("fan"), traces, {
-    uirevision: `${id} ${target}`,
+    uirevision: `${id} ${target} ${span}`,
     shapes: [{ type: "line", x0: now, x1: now, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), width: 1, dash: "dot" } }],
-    xaxis: { anchor: "y2" },
+    xaxis: { anchor: "y2", range: span === "recent" ? recent(past.at[0], newest, now) : undefined },
     yaxis: { domain: [0.2, 1], title: { text: newest.targets[target].unit } },
     yaxis2: { domain: [0, 0.15], range: [0, 1.15], fixedrange: true, tickvals: [0, 1], gridcolor: colour("line"), zerolinecolor: colour("line") },
   });
+}
+
+// So much of the past that the forecast takes a fifth of the picture's width.
+function recent(first, { clock, targets }, now) {
+  const longest = Math.max(...Object.values(targets)[0].forecast.map(({ h }) => h));
+  const from = later(now, -4.4 * longest, clock);
+  return [from < first ? first : from, later(now, 1.1 * longest, clock)];
 }
 
 function line(x, y, name, look) {
@@ -81,7 +88,7 @@ export function drawHeard({ id, target, k, newest, past }) {
     hovertemplate: `%{y:.0%} ${name}<extra></extra>`,
   }));
   draw($("heard"), traces, {
-    uirevision: id, showlegend: true, legend: { orientation: "h", y: -0.15, font: { size: 11 } },
+    uirevision: id, showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
     yaxis: { tickformat: ".0%", range: [0, 1] },
   });
 }

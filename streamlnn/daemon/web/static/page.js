@@ -12,7 +12,7 @@ import { $, ahead, moment, number, write } from "./words.js";
 const MOST_POINTS = 1500; // of the past: beyond, the daemon is asked again, which thins it
 const DRAW_EVERY_MS = 250;
 const MOST_EVENTS = 100;
-const one = { id: null, target: null, k: 0, newest: null, past: null, events: [] };
+const one = { id: null, target: null, k: 0, span: "recent", newest: null, past: null, events: [] };
 let waiting = null;
 
 // ---------------------------------------------------------------------------- which is shown
@@ -65,6 +65,7 @@ function lost(error) {
   if (refused) $("token").focus();
   write($("link"), refused ? "a token is asked for" : "the daemon does not answer; trying again");
   $("link").classList.add("lost");
+  $("missing").hidden = true;
 }
 
 $("login").addEventListener("submit", (event) => {
@@ -79,8 +80,16 @@ $("login").addEventListener("submit", (event) => {
 
 function told(kind, data) {
   if (kind === "streams") return list(data);
+  if (kind === "daemon") return ofDaemon(data);
   if (data.stream !== one.id || !one.past) return;
   ({ forecast: addForecast, weights: addHeard, event: addEvent, state: ({ x }) => addState(x) })[kind]?.(data);
+}
+
+function ofDaemon({ instance, version, missing }) {
+  write($("instance"), [instance, version].filter(Boolean).join(", streamlnn "));
+  const said = missing.map((text) => Object.assign(document.createElement("li"), { textContent: text }));
+  $("missing").replaceChildren(...said);
+  $("missing").hidden = said.length === 0;
 }
 
 function addForecast(forecast) {
@@ -146,6 +155,8 @@ $("earlier").addEventListener("change", () => {
   one.k = $("earlier").value === "" ? null : Number($("earlier").value);
   drawSoon();
 });
+
+$("span").addEventListener("change", () => { one.span = $("span").value; drawSoon(); });
 
 function drawSoon() {
   waiting ??= setTimeout(() => {
