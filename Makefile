@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
-CODE   := pyproject.toml README.md $(shell find streamlnn connectors -name '*.py')
+CODE   := pyproject.toml README.md $(shell find streamlnn connectors -name '*.py' -o -path '*/static/*')
 
 .PHONY: help demo test soak lint broker browser clean
 

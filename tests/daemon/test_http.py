@@ -253,6 +253,22 @@ def test_with_a_token_only_probes_and_the_empty_page_answer_without_it(
     assert get(guarded, "/metrics", Authorization="Bearer s3cret")[0] == 200
 
 
+def test_who_still_listens_does_not_hold_up_the_end(
+    status: Status, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = serve(status, "127.0.0.1:0", None)
+    connection = HTTPConnection(urlsplit(running.address).netloc, timeout=10)
+    connection.request("GET", "/api/v1/live")
+    answer = connection.getresponse()
+    assert answer.getheader("content-type", "").startswith("text/event-stream")
+    assert answer.read1().startswith(b"event: daemon\n")
+    running.stop()
+    answer.read()  # to its end
+    connection.close()
+    assert not running._thread.is_alive()
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example"])
 def test_on_the_loopback_a_foreign_host_name_is_refused(server: Server, host: str) -> None:
     assert get(server, "/api/v1/streams", Host=host)[0] == 400

@@ -114,7 +114,10 @@ class Track:
 
 
 class History:
-    """The tracks of all streams; `watched` returns the streams there are."""
+    """The tracks of all streams; `watched` returns the streams there are.
+
+    `ended` once nothing new will come: whoever tells of it ends then, too.
+    """
 
     def __init__(
         self, watched: Callable[[], Mapping[str, LiveStream]], clock: Callable[[], int]
@@ -123,6 +126,7 @@ class History:
         self._clock = clock
         self._lock = threading.Lock()
         self._tracks: dict[str, Track] = {}
+        self.ended = False
 
     def look(self) -> None:
         """Sample every stream that has something new. Costs some microseconds a stream."""
@@ -166,7 +170,8 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, and the history."""
+        self._history.ended = True
         self._stopped.set()
         self._thread.join()
 

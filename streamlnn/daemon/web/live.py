@@ -38,10 +38,13 @@ _encode = msgspec.json.Encoder().encode
 async def frames(
     status: Status, history: History, stream: str | None, match: str | None = None
 ) -> AsyncIterator[bytes]:
-    """Yield what is new, at most five times a second, for some seconds: see `Teller`."""
+    """Yield what is new, at most five times a second, for some seconds: see `Teller`.
+
+    Ends with `history`: the server waits for answers under way before it ends itself.
+    """
     teller = Teller(status, history, stream, match)
     deadline = time.monotonic() + ANSWER_SECS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not history.ended:
         if news := b"".join(teller.news(time.monotonic())):
             yield news
         await asyncio.sleep(TICK_SECS)

@@ -21,6 +21,8 @@ export function list(streams) {
   if (performance.now() - sorted > SORT_EVERY_MS) sort();
 }
 
+export const oddest = () => $("list").tBodies[0].querySelector("tr a")?.textContent;
+
 export function mark(id) {
   current = id;
   rows.forEach(({ row }, name) => marked(row, name));

@@ -5,15 +5,19 @@
 import { there } from "./charts.js";
 import { Refused, listen, ofStream, remember } from "./daemon.js";
 import { at, drawFan, drawHeard, fillHorizons } from "./forecast.js";
-import { list, mark } from "./list.js";
+import { list, mark, oddest } from "./list.js";
 import { addState, drawReservoir } from "./reservoir.js";
 import { $, ahead, moment, number, write } from "./words.js";
 
 const MOST_POINTS = 1500; // of the past: beyond, the daemon is asked again, which thins it
 const DRAW_EVERY_MS = 250;
+const DRAW_SHARE = 0.2; // of a slow machine's time
 const MOST_EVENTS = 100;
 const one = { id: null, target: null, k: 0, span: "recent", newest: null, past: null, events: [] };
+const isWide = () => matchMedia("(min-width: 861px)").matches; // room for a stream beside the list
 let waiting = null;
+let tookMs = 0;
+let isHeardNew = true;
 
 // ---------------------------------------------------------------------------- which is shown
 
@@ -37,7 +41,7 @@ async function show(id) {
   choices();
   drawReservoir(reservoir);
   drawEvents();
-  drawSoon();
+  drawAllSoon();
 }
 
 function failed(error, id) {
@@ -79,10 +83,15 @@ $("login").addEventListener("submit", (event) => {
 // --------------------------------------------------------------------------- what is told
 
 function told(kind, data) {
-  if (kind === "streams") return list(data);
+  if (kind === "streams") return listed(data);
   if (kind === "daemon") return ofDaemon(data);
   if (data.stream !== one.id || !one.past) return;
   ({ forecast: addForecast, weights: addHeard, event: addEvent, state: ({ x }) => addState(x) })[kind]?.(data);
+}
+
+function listed(streams) {
+  list(streams);
+  if (one.id === null && isWide() && oddest()) location.replace(`#/${encodeURIComponent(oddest())}`);
 }
 
 function ofDaemon({ instance, version, missing }) {
@@ -125,6 +134,7 @@ function addHeard({ at: when, targets }) {
   heard.at.push(when);
   for (const [name, horizons] of Object.entries(heard.targets))
     horizons.forEach((experts, k) => heard.experts.forEach((expert, n) => experts[n].push(targets[name][k].weights[expert])));
+  isHeardNew = true;
 }
 
 function addEvent(event) {
@@ -150,10 +160,10 @@ function options(select, wanted, chosen) {
   select.value = chosen;
 }
 
-$("target").addEventListener("change", () => { one.target = $("target").value; drawSoon(); });
+$("target").addEventListener("change", () => { one.target = $("target").value; drawAllSoon(); });
 $("earlier").addEventListener("change", () => {
   one.k = $("earlier").value === "" ? null : Number($("earlier").value);
-  drawSoon();
+  drawAllSoon();
 });
 
 $("span").addEventListener("change", () => { one.span = $("span").value; drawSoon(); });
@@ -162,8 +172,14 @@ function drawSoon() {
   waiting ??= setTimeout(() => {
     waiting = null;
     if (one.past && !document.hidden) requestAnimationFrame(draw);
-  }, DRAW_EVERY_MS);
+  }, Math.max(DRAW_EVERY_MS, tookMs / DRAW_SHARE));
 }
+
+function drawAllSoon() {
+  isHeardNew = true;
+  drawSoon();
+}
+
 document.addEventListener("visibilitychange", drawSoon);
 
 function draw() {
@@ -175,8 +191,11 @@ function draw() {
   write($("standing"), [value, state, `${newest.seq + 1} records`, moment(newest.time)].filter(Boolean).join(", "));
   fillHorizons(newest, target);
   if (!there()) return;
+  const began = performance.now();
   drawFan(one);
-  drawHeard(one);
+  tookMs = performance.now() - began;
+  if (isHeardNew) drawHeard(one);
+  isHeardNew = false;
 }
 
 function drawEvents() {
