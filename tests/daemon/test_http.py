@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
@@ -251,6 +251,38 @@ def test_with_a_token_only_probes_and_the_empty_page_answer_without_it(
         assert "s3cret" not in body
     assert get(guarded, "/metrics", Authorization="Bearer wrong")[0] == 401
     assert get(guarded, "/metrics", Authorization="Bearer s3cret")[0] == 200
+
+
+def test_readers_that_take_nothing_hold_up_nobody(server: Server, status: Status) -> None:
+    """They are told less: what they do not take is not made, and all others hear everything."""
+    address = urlsplit(server.address)
+    deaf = []
+    for _ in range(5):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((address.hostname, address.port))
+        sock.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        deaf.append(sock)
+    connection = HTTPConnection(address.netloc, timeout=10)
+    connection.request("GET", "/api/v1/live")
+    answer = connection.getresponse()
+    answer.read1()
+    large = "x" * 100_000
+    for n in range(20):
+        status.event(json.dumps({"stream": "a", "n": n, "text": large}).encode())
+        wait_until(lambda: _heard(answer, len(large)), "the event")
+        assert get_json(server, "/api/v1/streams")[0] == 200
+    for sock in deaf:
+        sock.close()
+    connection.close()
+
+
+def _heard(answer: HTTPResponse, size: int) -> bool:
+    """Take an event of that size."""
+    taken = 0
+    while taken < size:
+        taken += len(answer.read1())
+    return True
 
 
 def test_who_still_listens_does_not_hold_up_the_end(
