@@ -75,10 +75,13 @@ def watched(tmp_path: Path) -> tuple[Status, History]:
 
 
 def test_a_track_stays_in_bounds_and_reaches_back_as_far_as_it_may() -> None:
-    track = Track(3, (2, 4))
+    def sample(n: int) -> tuple[np.ndarray, ...]:
+        return np.full(3, n), np.full((2, 4), n), np.full(7, n % 100)
+
+    track = Track(sample(0))
     for n in range(50_000):
         if track.is_due(float(n)):
-            track.add(np.full(3, n), np.full((2, 4), n), n, float(n), most=100)
+            track.add(sample(n), n, float(n), most=100)
         assert len(track) <= 100
     assert len(track) > 40
     past = track.past
@@ -87,6 +90,7 @@ def test_a_track_stays_in_bounds_and_reaches_back_as_far_as_it_may() -> None:
     assert reach > history_module.SPAN_SECS
     np.testing.assert_array_equal(past.rows[:, 0], past.times)
     np.testing.assert_array_equal(past.weights[:, 1, 3], past.times)
+    np.testing.assert_array_equal(past.states[:, 6], past.times % 100)
 
 
 def test_memory_is_shared_out_among_very_many_streams(watched: tuple[Status, History]) -> None:
@@ -130,6 +134,8 @@ def test_the_past_is_what_was_measured_and_forecast(
     np.testing.assert_allclose(np.sum(heard["targets"]["v"], axis=1), 1, atol=0.01)
     newest = [[weights[-1] for weights in horizon] for horizon in heard["targets"]["v"]]
     np.testing.assert_allclose(newest, live.forecaster.weights(), atol=0.001)
+    states = np.frombuffer(base64.b64decode(told["states"]), np.int8).reshape(20, -1)
+    np.testing.assert_allclose(states[-1] / 127, live.forecaster.reservoir_state, atol=0.004)
     scores = told["targets"]["v"]["score"]
     assert (scores[99], scores[-1]) == (None, live.last[0].anomaly_score[0])
 

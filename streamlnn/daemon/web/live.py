@@ -7,9 +7,9 @@ long, whoever it is. A page that does not read is told less, and nobody waits fo
 from __future__ import annotations
 
 import asyncio
-import base64
 import math
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from streamlnn.daemon.status import Status
-from streamlnn.daemon.web.history import History
+from streamlnn.daemon.web.history import History, quantised
 from streamlnn.model.records import Forecast, split_rows
 from streamlnn.pipeline.timestamps import rfc3339
 
@@ -119,8 +119,8 @@ class Teller:
 
 def _told_of(live: LiveStream, forecast: Forecast, time: int | None) -> Iterator[bytes]:
     yield frame("forecast", live.speaker.forecast(forecast, time))
-    x = np.round(127 * live.forecaster.reservoir_state).astype(np.int8)
-    told = {"stream": live.row.name, "x": base64.b64encode(x.tobytes()).decode()}
+    x = quantised(live.forecaster.reservoir_state)
+    told = {"stream": live.row.name, "x": b64encode(x.tobytes()).decode()}
     yield frame("state", _encode(told))
 
 

@@ -39,7 +39,7 @@ async function show(id) {
   $("nocharts").hidden = there();
   appear("shown");
   choices();
-  drawReservoir(reservoir);
+  drawReservoir(reservoir, past.states);
   drawEvents();
   drawAllSoon();
 }

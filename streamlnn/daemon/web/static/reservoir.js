@@ -8,9 +8,10 @@ const NEGATIVE = [33, 102, 172];
 const POSITIVE = [178, 24, 43];
 let order = null;
 
-export function drawReservoir({ units, connectivity, eigenvalues, order: bySpeed }) {
+export function drawReservoir({ units, connectivity, eigenvalues, order: bySpeed }, states) {
   order = bySpeed;
-  $("states").getContext("2d").clearRect(0, 0, $("states").width, $("states").height);
+  Object.assign($("states"), { width: COLUMNS, height: units });
+  decoded(states).forEach((x) => drawState(x));
   for (const id of ["matrix", "spectrum"]) $(id).hidden = !connectivity;
   if (!connectivity) {
     write($("matrix-said"), `${units} units: too many to show who hears whom`);
@@ -51,10 +52,16 @@ const radius = (values) => Math.max(0, ...values.map(([re, im]) => Math.hypot(re
 
 // One column a sample, one row a unit: what is new comes in at the right.
 export function addState(text) {
-  if (!order) return;
-  const x = Int8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  if (order) decoded(text).forEach((x) => drawState(x));
+}
+
+function decoded(text) {
+  const all = Int8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return Array.from({ length: all.length / order.length }, (_, n) => all.subarray(n * order.length, (n + 1) * order.length));
+}
+
+function drawState(x) {
   const canvas = $("states");
-  if (canvas.height !== x.length || canvas.width !== COLUMNS) Object.assign(canvas, { width: COLUMNS, height: x.length });
   const context = canvas.getContext("2d");
   context.globalCompositeOperation = "copy"; // what moves on must not stay where it was
   context.drawImage(canvas, -1, 0);
