@@ -1,0 +1,100 @@
+"""What the metrics tell of the streams: sums over all of them, or, where asked for, each one's own.
+
+Both look at streams while the pipeline's thread goes on with them, and change nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from itertools import islice
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamlnn.daemon.status import Series
+from streamlnn.model.records import NANOSECONDS, Forecast
+from streamlnn.model.units import ahead
+
+if TYPE_CHECKING:
+    from streamlnn.pipeline.live import LiveStream
+
+MOST_STREAMS = 500
+"""Streams that are shown one by one in a scrape; a pattern says which."""
+_MOST_RATIOS = 200
+"""Horizons that have a series; each table can have others."""
+
+_BOUNDS = ("yhat", "yhat_lower", "yhat_upper")
+
+
+def totals(lives: Iterable[LiveStream]) -> dict[Series, float]:
+    """Return how many streams have which status and are odd, and how far all of them have come.
+
+    Beside that, by horizon, coverage and skill as a mean over all streams and targets that know
+    them. What nobody knows yet is left out.
+    """
+    counts: Counter[Series] = Counter({_status(one): 0 for one in ("warming", "ok", "drifting")})
+    counts["streams_anomalous", ()] = counts["unsnapshotted_records", ()] = 0
+    ratios: dict[Series, list[float]] = defaultdict(list)
+    newest: int | None = None
+    for live in lives:
+        counts["unsnapshotted_records", ()] += live.fresh
+        if live.last is None:
+            continue
+        forecast, time = live.last
+        counts[_status(forecast.status)] += 1
+        counts["streams_anomalous", ()] += bool(np.any(forecast.anomaly_active))
+        _note_ratios(ratios, forecast, live)
+        newest = time if newest is None else max(newest, time or newest)
+    means = {key: fmean(values) for key, values in islice(ratios.items(), _MOST_RATIOS) if values}
+    return {**counts, **means, **_newest(newest)}
+
+
+def _status(status: str) -> Series:
+    return "streams_by_status", (("status", status),)
+
+
+def _newest(time: int | None) -> dict[Series, float]:
+    return {} if time is None else {("newest_record_timestamp_seconds", ()): time / NANOSECONDS}
+
+
+def _note_ratios(found: dict[Series, list[float]], forecast: Forecast, live: LiveStream) -> None:
+    words = live.speaker
+    for name, values in (("coverage", forecast.coverage), ("skill", forecast.skill)):
+        rows = values.reshape(len(words.horizons), -1)
+        for h, row in zip(words.horizons, rows, strict=True):
+            key = (f"{name}_ratio", (("h", ahead(h, words.clock)),))
+            found[key] += [float(one) for one in row if np.isfinite(one)]
+
+
+def each(lives: Mapping[str, LiveStream], match: str) -> dict[Series, float]:
+    """Return value, anomaly and forecasts of the streams whose ids fit a pattern (`*`, `?`, `[]`).
+
+    Of 500 streams at most, the first by name; `streams_left_out` counts the others that fit. Those
+    that are stale are not shown: what they said last is not what is.
+    """
+    fitting = sorted(name for name in lives if fnmatchcase(name, match))
+    shown = {
+        key: value
+        for name in fitting[:MOST_STREAMS]
+        if not lives[name].stale
+        for key, value in _own(name, lives[name])
+    }
+    return {("streams_left_out", ()): max(0, len(fitting) - MOST_STREAMS), **shown}
+
+
+def _own(name: str, live: LiveStream) -> Iterator[tuple[Series, float]]:
+    if live.last is None:
+        return
+    forecast, words = live.last[0], live.speaker
+    for m, target in enumerate(words.targets):
+        labels = (("stream", name), ("target", target))
+        yield ("value", labels), forecast.y[m]
+        yield ("anomaly_score", labels), forecast.anomaly_score[m]
+        yield ("anomaly_active", labels), forecast.anomaly_active[m]
+        for q in _BOUNDS:
+            rows = getattr(forecast, q).reshape(len(words.horizons), -1)
+            for h, row in zip(words.horizons, rows, strict=True):
+                yield ("forecast", (*labels, ("h", ahead(h, words.clock)), ("q", q))), row[m]
