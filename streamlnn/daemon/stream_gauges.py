@@ -26,7 +26,23 @@ MOST_STREAMS = 500
 _MOST_RATIOS = 200
 """Horizons that have a series; each table can have others."""
 
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _BOUNDS = ("yhat", "yhat_lower", "yhat_upper")
+
+
+def as_label(h: float, clock: str) -> str:
+    """Return a horizon as it stands in a configuration, and behind `offset` in a query.
+
+    >>> as_label(3600, "time"), as_label(90, "time"), as_label(0.5, "time")
+    ('1h', '90s', '500ms')
+    >>> as_label(12, "samples")
+    '12 samples'
+    """
+    if clock == "samples":
+        return ahead(h, clock)
+    whole = (unit for unit, ms in _UNITS.items() if h * 1000 % ms == 0)
+    unit = next(whole, None)
+    return f"{h:g}s" if unit is None else f"{h * 1000 / _UNITS[unit]:g}{unit}"
 
 
 def totals(lives: Iterable[LiveStream]) -> dict[Series, float]:
@@ -65,7 +81,7 @@ def _note_ratios(found: dict[Series, list[float]], forecast: Forecast, live: Liv
     for name, values in (("coverage", forecast.coverage), ("skill", forecast.skill)):
         rows = values.reshape(len(words.horizons), -1)
         for h, row in zip(words.horizons, rows, strict=True):
-            key = (f"{name}_ratio", (("h", ahead(h, words.clock)),))
+            key = (f"{name}_ratio", (("h", as_label(h, words.clock)),))
             found[key] += [float(one) for one in row if np.isfinite(one)]
 
 
@@ -97,4 +113,4 @@ def _own(name: str, live: LiveStream) -> Iterator[tuple[Series, float]]:
         for q in _BOUNDS:
             rows = getattr(forecast, q).reshape(len(words.horizons), -1)
             for h, row in zip(words.horizons, rows, strict=True):
-                yield ("forecast", (*labels, ("h", ahead(h, words.clock)), ("q", q))), row[m]
+                yield ("forecast", (*labels, ("h", as_label(h, words.clock)), ("q", q))), row[m]
