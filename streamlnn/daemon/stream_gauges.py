@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import islice
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,9 @@ from streamlnn.model.units import ahead
 
 if TYPE_CHECKING:
     from streamlnn.pipeline.live import LiveStream
+
+Horizons = tuple[str, tuple[float, ...]]
+"""A clock, and how far ahead it is forecast."""
 
 MOST_STREAMS = 500
 """Streams that are shown one by one in a scrape; a pattern says which."""
@@ -53,7 +55,7 @@ def totals(lives: Iterable[LiveStream]) -> dict[Series, float]:
     """
     counts: Counter[Series] = Counter({_status(one): 0 for one in ("warming", "ok", "drifting")})
     counts["streams_anomalous", ()] = counts["unsnapshotted_records", ()] = 0
-    ratios: dict[Series, list[float]] = defaultdict(list)
+    alike: dict[Horizons, list[Forecast]] = defaultdict(list)
     newest: int | None = None
     for live in lives:
         counts["unsnapshotted_records", ()] += live.fresh
@@ -61,11 +63,10 @@ def totals(lives: Iterable[LiveStream]) -> dict[Series, float]:
             continue
         forecast, time = live.last
         counts[_status(forecast.status)] += 1
-        counts["streams_anomalous", ()] += bool(np.any(forecast.anomaly_active))
-        _note_ratios(ratios, forecast, live)
+        counts["streams_anomalous", ()] += bool(forecast.anomaly_active.any())
+        alike[live.speaker.clock, tuple(live.speaker.horizons)].append(forecast)
         newest = time if newest is None else max(newest, time or newest)
-    means = {key: fmean(values) for key, values in islice(ratios.items(), _MOST_RATIOS) if values}
-    return {**counts, **means, **_newest(newest)}
+    return {**counts, **_ratios(alike), **_newest(newest)}
 
 
 def _status(status: str) -> Series:
@@ -76,13 +77,18 @@ def _newest(time: int | None) -> dict[Series, float]:
     return {} if time is None else {("newest_record_timestamp_seconds", ()): time / NANOSECONDS}
 
 
-def _note_ratios(found: dict[Series, list[float]], forecast: Forecast, live: LiveStream) -> None:
-    words = live.speaker
-    for name, values in (("coverage", forecast.coverage), ("skill", forecast.skill)):
-        rows = values.reshape(len(words.horizons), -1)
-        for h, row in zip(words.horizons, rows, strict=True):
-            key = (f"{name}_ratio", (("h", as_label(h, words.clock)),))
-            found[key] += [float(one) for one in row if np.isfinite(one)]
+def _ratios(alike: Mapping[Horizons, list[Forecast]]) -> dict[Series, float]:
+    sums: dict[Series, float] = defaultdict(float)
+    known: Counter[Series] = Counter()
+    for (clock, horizons), forecasts in alike.items():
+        for name in ("coverage", "skill"):
+            rows = [getattr(one, name).reshape(len(horizons), -1) for one in forecasts]
+            for h, row in zip(horizons, np.concatenate(rows, axis=1), strict=True):
+                key = (f"{name}_ratio", (("h", as_label(h, clock)),))
+                finite = row[np.isfinite(row)]
+                sums[key] += float(finite.sum())
+                known[key] += finite.size
+    return {key: sums[key] / n for key, n in islice(known.items(), _MOST_RATIOS) if n}
 
 
 def each(lives: Mapping[str, LiveStream], match: str) -> dict[Series, float]:
