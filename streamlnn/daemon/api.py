@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from streamlnn.daemon.guard import Access, Guard, as_json
-from streamlnn.daemon.metrics import registry
+from streamlnn.daemon.metrics import StreamCollector, alone, registry
 from streamlnn.daemon.status import HEARTBEAT_LIMIT_SECS, START_LIMIT_SECS, Status
 from streamlnn.daemon.web import page
 from streamlnn.daemon.web.history import History
@@ -31,6 +31,8 @@ ENDPOINTS = {
     "/healthz": "200 while the pipeline's loop turns",
     "/readyz": "200 once the state is restored and every source is connected",
     "/metrics": "Prometheus metrics",
+    "/metrics/streams": "the newest value and forecasts of single streams, also for Prometheus; "
+    "?match=PATTERN of those that fit",
     "/api/v1/streams": "the streams: the newest forecast's time and status of each, who is stale",
     "/api/v1/streams/ID": "the newest forecast of a stream, its events, and why it is what it is",
     "/api/v1/streams/ID/history": "its latest hours: values, and what was forecast",
@@ -51,6 +53,7 @@ def application(
         Route("/readyz", views.readiness),
         Route("/metrics", views.metrics),
         Route("/api/v1", views.endpoints),
+        Route("/metrics/streams", views.stream_metrics),
         Route("/api/v1/streams", views.streams),
         Route("/api/v1/streams/{id:path}", views.stream),
         Route("/api/v1/live", views.live),
@@ -92,6 +95,10 @@ class _Views:
 
     def metrics(self, request: Request) -> Response:  # noqa: ARG002
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def stream_metrics(self, request: Request) -> Response:
+        collector = StreamCollector(self._status, request.query_params.get("match", "*"))
+        return Response(generate_latest(alone(collector)), media_type=CONTENT_TYPE_LATEST)
 
     def streams(self, request: Request) -> Response:  # noqa: ARG002
         now = self._status.snapshot()

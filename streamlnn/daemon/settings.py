@@ -92,7 +92,7 @@ class DaemonSettings(Settings):
     """The `[daemon]` table: who this daemon is and where it keeps what it knows."""
 
     instance: Annotated[str, AfterValidator(_topic_level)] = Field(
-        default="streamlnn", description="Client id, level of the output topics, label of metrics"
+        default="streamlnn", description="Client id, and level of the output topics"
     )
     data_dir: FilePath = Field(
         default_factory=_state_home,
