@@ -45,9 +45,9 @@ def written(pattern: Pattern, names: Iterable[str]) -> list[str]:
 def ids(covers: Sequence[Cover], names: Sequence[Sequence[str]]) -> list[str]:
     """Return an id for each table, as short as goes without two streams of one name.
 
-    >>> two = [Cover(("a", None, "temp"), ("a/x/temp",)), Cover(("a", None, "rpm"), ("a/x/rpm",))]
+    >>> two = [Cover(("a", None, "x"), ("a/p/x",)), Cover(("a", None, "y"), ("a/p/y",))]
     >>> ids(two, [["device"], ["device"]])
-    ['{device}/temp', '{device}/rpm']
+    ['{device}/x', '{device}/y']
     """
     ways = [_ways(one, some) for one, some in zip(covers, names, strict=True)]
     chosen = [0] * len(covers)
@@ -104,9 +104,17 @@ def _ways(one: Cover, names: Sequence[str]) -> list[str]:
     telling = [*levels]
     while len(telling) > 1 and telling[-1].lower() in GENERIC:
         telling.pop()
-    free = [level for level, fixed in zip(levels, one.pattern, strict=True) if fixed is None]
-    ways = ("/".join(free or telling[-1:]), "/".join(telling[1:]), "/".join(levels))
+    ways = (_short(one.pattern, levels, telling), "/".join(telling[1:]), "/".join(levels))
     return [way for way in ways if way.strip("/")] or ["/".join(levels)]
+
+
+def _short(pattern: Pattern, levels: Sequence[str], telling: Sequence[str]) -> str:
+    """Return what varies, with what is measured; of a single topic the level that tells most."""
+    measures = [level.lower() in QUANTITIES for level in levels]
+    if None not in pattern:
+        return "/".join(telling[-2:] if telling[-1].lower() in QUANTITIES else telling[-1:])
+    rows = zip(levels, pattern, measures, strict=True)
+    return "/".join(level for level, fixed, measure in rows if fixed is None or measure)
 
 
 def _clashing(
