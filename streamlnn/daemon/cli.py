@@ -49,7 +49,17 @@ _format_option = click.option(
 @click.version_option(version("streamlnn"), prog_name="streamlnn")
 @verbosity
 def cli() -> None:
-    """Forecast sensor streams, learning from every sample."""
+    """Forecast sensor streams, learning from every sample.
+
+    \b
+    streamlnn demo                     shows it at work
+    streamlnn init -o plant.toml       writes a configuration to begin with,
+                                       or with --discover 60s one for your broker
+    streamlnn check plant.toml         finds what is wrong with it
+    streamlnn run plant.toml           follows the streams
+
+    STREAMLNN_CONFIG may name the configuration for all commands.
+    """  # noqa: D301 - click's mark of lines that it shall not fill
 
 
 @cli.result_callback()
@@ -163,7 +173,11 @@ def init(
 def check(
     config: Path, connect: bool, sample: Path | None, topic: str | None, as_json: bool
 ) -> int:
-    """Find every error of a configuration, without running it."""
+    """Find every error of a configuration, without running it.
+
+    Tells all at once, each with its line and the way out, and exits with 78; else sums up what
+    would be followed and what it costs. Warnings are of what is allowed and seldom meant.
+    """
     if topic and not sample:
         raise click.UsageError("--topic says where a sample came from: give --sample FILE too.")
     set_up_logs()

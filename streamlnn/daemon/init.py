@@ -60,8 +60,10 @@ def init(
         raise click.UsageError(f"{output} is there already: name another file, or give --force.")
     example = config_text(broker, EXAMPLE)
     config = _checked(example)
-    text = example if discover_secs is None else _discover(config, broker, topics, discover_secs)
-    _write(output, text)
+    if discover_secs is None:
+        _write(output, example, "write your own topics into it, then")
+    else:
+        _write(output, _discover(config, broker, topics, discover_secs), "next")
     return 0
 
 
@@ -131,7 +133,7 @@ def _tell(proposal: Proposal) -> None:
         click.echo(f"left out, {line}", err=True)
 
 
-def _write(output: Path | None, text: str) -> None:
+def _write(output: Path | None, text: str, then: str) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
@@ -139,4 +141,4 @@ def _write(output: Path | None, text: str) -> None:
         output.write_text(text)
     except OSError as error:
         raise StreamlnnError(f"cannot write {output}: {error.strerror}; name another") from None
-    click.echo(f"{output} is written; next: streamlnn check {output}", err=True)
+    click.echo(f"{output} is written; {then}: streamlnn check {output}", err=True)

@@ -121,7 +121,8 @@ def test_what_is_written_without_listening_is_sound_and_explains_itself(tmp_path
     assert result.exit_code == 0
     assert (result.stdout, result.stderr) == (
         "",
-        f"{tmp_path}/f.toml is written; next: streamlnn check {tmp_path}/f.toml\n",
+        f"{tmp_path}/f.toml is written; write your own topics into it, then: streamlnn check "
+        f"{tmp_path}/f.toml\n",
     )
     config = load(tmp_path / "f.toml")
     assert config.streams[0].topic == "sensors/{site}/{device}/telemetry"

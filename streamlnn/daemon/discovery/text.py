@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +10,8 @@ from streamlnn.daemon.discovery.cadence import as_text
 from streamlnn.daemon.discovery.proposal import Proposal, Table
 from streamlnn.daemon.discovery.stamps import Stamp
 from streamlnn.daemon.logs import printable
+from streamlnn.daemon.toml import as_key, as_toml
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WIDTH = 100
 _TOPICS_SHOWN = 3
 _NUMBERS_SHOWN = 12
@@ -87,18 +85,13 @@ def config_text(broker: Broker, proposal: Proposal) -> str:
     return "\n\n".join([*parts, _SINK])
 
 
-def toml(value: str | Sequence[str] | Sequence[int] | dict[str, str]) -> str:
-    r"""Return a value as TOML that our configuration reads back as it is.
+def verbatim(value: str | Sequence[str] | Sequence[int] | dict[str, str]) -> str:
+    """Return a value as TOML that is taken as it is: no ${NAME} in it is of the environment.
 
-    >>> print(toml({"temp": "a.b", "°C": "$x"}), toml(["1m"]), toml("\x7f"))
-    { temp = "a.b", "°C" = "$$x" } ["1m"] "\u007f"
+    >>> print(verbatim({"temp": "$x"}))
+    { temp = "$$x" }
     """
-    if isinstance(value, dict):
-        pairs = (f"{_key(name)} = {toml(text)}" for name, text in value.items())
-        return "{ " + ", ".join(pairs) + " }"
-    if isinstance(value, str):
-        return _quoted(value).replace("$", "$$")  # else ${NAME} would be of the environment
-    return "[" + ", ".join(toml(one) if isinstance(one, str) else str(one) for one in value) + "]"
+    return as_toml(value).replace("$", "$$")
 
 
 def reasons(proposal: Proposal) -> Iterator[str]:
@@ -121,31 +114,31 @@ class _Once:
 
 
 def _source(broker: Broker) -> Iterator[str]:
-    yield f"url = {toml(broker.url)}"
+    yield f"url = {verbatim(broker.url)}"
     if broker.username:
-        yield f"username = {toml(broker.username)}"
+        yield f"username = {verbatim(broker.username)}"
     if broker.password_file:
-        yield f"password_file = {toml(broker.password_file)}"
+        yield f"password_file = {verbatim(broker.password_file)}"
     if not broker.username:
         yield _NO_LOGIN
     if broker.ca:
-        yield f"tls = {toml({'ca': broker.ca})}"
+        yield f"tls = {verbatim({'ca': broker.ca})}"
 
 
 def _stream(table: Table, once: _Once) -> Iterator[str]:
     yield "[[stream]]"
     yield from _heard(table) if table.topics else once(_EXAMPLE)
     yield 'from = "plant"'
-    yield f"topic = {toml(table.topic)}"
+    yield f"topic = {verbatim(table.topic)}"
     yield from once(_ID, "{" in table.id)
-    yield f"id = {toml(table.id)}"
+    yield f"id = {verbatim(table.id)}"
     yield from once(_FIELDS)
     yield from _fields(table)
     yield from once(_TIME if table.stamp else _RECEIPT)
     yield from _time(table.stamp) if table.stamp else ()
     yield from once(_HORIZONS)
     yield from once(_SELDOM, bool(table.topics) and table.step is None)
-    yield f"horizons = {toml(table.horizons)}"
+    yield f"horizons = {verbatim(table.horizons)}"
     yield from once(_LIMITS)
 
 
@@ -159,11 +152,13 @@ def _heard(table: Table) -> Iterator[str]:
 
 
 def _fields(table: Table) -> Iterator[str]:
-    line = f"fields = {toml(table.fields)}"
+    line = f"fields = {verbatim(table.fields)}"
     if len(line) <= _WIDTH:
         yield line
     else:
-        yield from (f"fields.{_key(name)} = {toml(path)}" for name, path in table.fields.items())
+        yield from (
+            f"fields.{as_key(name)} = {verbatim(path)}" for name, path in table.fields.items()
+        )
     if table.not_taken:
         yield from _comment(f"Numbers left out: {_some(table.not_taken, _NUMBERS_SHOWN)}")
 
@@ -173,7 +168,7 @@ def _time(stamp: Stamp) -> Iterator[str]:
     if stamp.offset_secs is not None:
         shown["zone"] = stamp.zone
         yield from _comment(_zone(stamp, stamp.offset_secs))
-    yield f"time = {toml(shown)}"
+    yield f"time = {verbatim(shown)}"
 
 
 def _zone(stamp: Stamp, offset_secs: int) -> str:
@@ -198,11 +193,3 @@ def _comment(text: str, indent: str = "") -> list[str]:
 def _some(names: Sequence[str], shown: int) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return printable(", ".join(names[:shown])) + more
-
-
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
