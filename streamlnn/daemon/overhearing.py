@@ -61,7 +61,7 @@ class _Listener:
                 return
             for message in batch.messages if batch else ():
                 if self.ear.take(message) and len(self.ear) <= _NAMED:
-                    log.info("hears %s", message.origin)
+                    log.info("hears %.100s", message.origin)
             self._tell_now_and_then()
 
     def _tell_now_and_then(self) -> None:

@@ -142,6 +142,7 @@ def test_every_topic_is_covered_once_and_no_other_is(topics: list[str], dice: An
         ({"temp": 21.5}, {"temp": "temp"}, ()),
         ({"a": {"b": {"Flow": 1.5}}}, {"flow": "a.b.Flow"}, ()),
         ({"t": 21.5, "h": 40}, {"t": "t", "h": "h"}, ()),
+        ({"timestamp": 17, "h": 40}, {"h": "h"}, ("timestamp",)),
         ({"temp": "21.5", "unit": "C"}, {"temp": "temp"}, ()),
         ({"power": 4.5, "on": True, "state": "ON"}, {"power": "power"}, ()),
         ({"power": 4.5, "linkquality": 90}, {"power": "power"}, ("linkquality",)),
@@ -267,6 +268,19 @@ def test_a_number_that_is_a_time_is_no_field():
     assert table.fields == {"t": "t"}
     assert table.stamp is not None
     assert table.stamp.path == "ts"
+
+
+def test_a_time_that_only_some_messages_have_is_not_relied_on():
+    ear = Ear()
+    for turn, payload in enumerate([{"ts": SECS, "a": 1.5}, {"a": 2.5}, {"ts": SECS + 20, "a": 1}]):
+        ear.take(message("a/b", payload, turn))
+    (table,) = propose(ear).tables
+    assert (table.stamp, table.fields) == (None, {"a": "a"})
+
+
+def test_a_field_that_is_a_word_elsewhere_is_not_looked_for_there():
+    said = {"m/a": {"rpm": 1.5, "load": 2.5}, "m/b": {"rpm": 1.5, "load": "none yet"}}
+    assert tables(said) == {"m/a": "a", "m/b": "b"}
 
 
 # Pace

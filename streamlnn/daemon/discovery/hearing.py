@@ -16,6 +16,7 @@ MOST_TOPICS = 5_000
 """More are counted, not kept: whoever can publish must not fill our memory."""
 _LOOKS = 20
 _ARRIVALS = 500
+_OTHERS = 500
 _OURS = {"instance", "stream"}
 
 
@@ -37,6 +38,7 @@ class Topic:
     measured: Counter[str] = field(default_factory=Counter)
     diagnostic: Counter[str] = field(default_factory=Counter)
     stamps: dict[str, list[tuple[Any, int]]] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
 
     def take(self, message: Message, codec: Codec) -> None:
         """Count a message; the first ones are looked into."""
@@ -61,6 +63,7 @@ class Topic:
         found = look_into(tree)
         self.measured.update(found.measured)
         self.diagnostic.update(found.diagnostic)
+        self.others.update(found.others[: max(0, _OTHERS - len(self.others))])
         for path, leaf in found.stamps:
             self.stamps.setdefault(path, []).append((leaf, received))
 

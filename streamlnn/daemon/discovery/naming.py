@@ -104,7 +104,8 @@ def _ways(one: Cover, names: Sequence[str]) -> list[str]:
     telling = [*levels]
     while len(telling) > 1 and telling[-1].lower() in GENERIC:
         telling.pop()
-    ways = (_short(one.pattern, levels, telling), "/".join(telling[1:]), "/".join(levels))
+    inner = telling if one.pattern[0] is None else telling[1:]
+    ways = (_short(one.pattern, levels, telling), "/".join(inner), "/".join(levels))
     return [way for way in ways if way.strip("/")] or ["/".join(levels)]
 
 

@@ -29,24 +29,28 @@ class Look:
     """One payload, looked into: the paths of its numbers, and its leaves that may be stamps.
 
     Whether a number with the name of a stamp is one shows only beside the time of its arrival.
+    `others` are paths at which a number would be looked for in vain: words and whole branches.
     """
 
     measured: tuple[str, ...]
     diagnostic: tuple[str, ...]
     stamps: tuple[tuple[str, Any], ...]
+    others: tuple[str, ...]
 
 
 def look_into(tree: Tree) -> Look:
     """Return what a decoded payload holds; switches and words are nothing that can be forecast.
 
-    >>> look_into({"ts": 17, "power": 4.5, "state": "ON", "linkquality": 90})
-    Look(measured=('ts', 'power'), diagnostic=('linkquality',), stamps=(('ts', 17),))
+    >>> look_into({"ts": 17, "a": {"b": 4.5}, "mode": "eco", "linkquality": 90})
+    Look(measured=('ts', 'a.b'), diagnostic=('linkquality',), stamps=(('ts', 17),), \
+others=('a', 'mode'))
     """
     found = [*islice(leaves(tree), MOST_LEAVES)]
     stamps = tuple((path, leaf) for path, leaf in found if _may_be_stamp(path, leaf))
     numbers = [*_numbers(tree, found)]
     aside = tuple(path for path in numbers if is_diagnostic(path) or _is_of_battery(path, tree))
-    return Look(tuple(path for path in numbers if path not in aside), aside, stamps)
+    others = tuple(path for path, node in islice(_nodes(tree), MOST_LEAVES) if not _is_read(node))
+    return Look(tuple(path for path in numbers if path not in aside), aside, stamps, others)
 
 
 def is_diagnostic(path: str, apart: str = ".") -> bool:
@@ -56,6 +60,15 @@ def is_diagnostic(path: str, apart: str = ".") -> bool:
     (True, False, True)
     """
     return any(_plain(part) in DIAGNOSTIC for part in path.split(apart))
+
+
+def may_measure(path: str) -> bool:
+    """Tell whether a leaf with the name of a stamp may be a number that is measured after all.
+
+    >>> may_measure("t"), may_measure("data.timestamp")
+    (True, False)
+    """
+    return _plain(path.rpartition(".")[2]) == "t"
 
 
 def stamp_rank(path: str) -> tuple[int, int]:
@@ -74,15 +87,29 @@ def _numbers(tree: Tree, found: list[tuple[str, Any]]) -> Iterator[str]:
             yield path
 
 
+def _nodes(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield everything below a tree with its dotted path: branches before what is in them."""
+    if not isinstance(tree, dict | list):
+        return
+    for key, node in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        path = f"{prefix}.{key}" if prefix else str(key)
+        yield path, node
+        yield from _nodes(node, path)
+
+
+def _is_read(leaf: Any) -> bool:
+    try:
+        return not math.isinf(number(leaf))
+    except (ValueError, OverflowError):
+        return False
+
+
 def _is_number(leaf: Any) -> bool:
     if isinstance(leaf, bool) or leaf is None:
         return False
     if isinstance(leaf, str) and leaf.strip()[:1] not in {*"+-.0123456789"}:
         return False  # "on" and "true" are read as numbers, and are switches all the same
-    try:
-        return math.isfinite(number(leaf))
-    except (ValueError, OverflowError):
-        return False
+    return _is_read(leaf) and not math.isnan(number(leaf))
 
 
 def _may_be_stamp(path: str, leaf: Any) -> bool:

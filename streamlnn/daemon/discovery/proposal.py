@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from streamlnn.daemon.discovery import naming
 from streamlnn.daemon.discovery.cadence import horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Topic
+from streamlnn.daemon.discovery.payloads import may_measure
 from streamlnn.daemon.discovery.reasons import entities, reason
 from streamlnn.daemon.discovery.stamps import Stamp, recognise
 from streamlnn.daemon.discovery.templates import Cover, cover, widest
@@ -50,11 +51,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
-    """A topic that can be forecast: its own numbers, and where its time stands."""
+    """A topic: where its time stands, the paths of its numbers, and of those that are left out."""
 
     topic: Topic
     stamp: Stamp | None
     paths: tuple[str, ...]
+    aside: tuple[str, ...]
 
 
 def propose(heard: Iterable[Topic], home: str = "UTC") -> Proposal:
@@ -79,8 +81,23 @@ def propose(heard: Iterable[Topic], home: str = "UTC") -> Proposal:
 def _look(topic: Topic, home: str) -> _Sight:
     stamps = recognise(topic.stamps, home)
     times = {stamp.path for stamp in stamps}
-    paths = tuple(path for path in topic.measured if path not in times)
-    return _Sight(topic, stamps[0] if stamps else None, paths)
+    numbers = [path for path in topic.measured if path not in times | topic.others]
+    clocks = [path for path in numbers if path in topic.stamps and not may_measure(path)]
+    measured = [path for path in numbers if path not in clocks]
+    named = [path for path in measured if not _has_index(path)]
+    listed = [path for path in measured if named and _has_index(path)]
+    aside = (*listed, *clocks, *topic.diagnostic)
+    return _Sight(topic, _stamp(topic, stamps), tuple(named or measured), aside)
+
+
+def _stamp(topic: Topic, stamps: Sequence[Stamp]) -> Stamp | None:
+    """Return the likeliest time that stands in every message: one without it would be refused."""
+    always = topic.looks - topic.unreadable
+    return next((one for one in stamps if len(topic.stamps[one.path]) >= always), None)
+
+
+def _has_index(path: str) -> bool:
+    return any(part.isdigit() for part in path.split("."))
 
 
 def _covers(sights: dict[str, _Sight], live: Sequence[str]) -> list[Cover]:
@@ -110,12 +127,12 @@ def _one_for_all(family: Sequence[Cover]) -> list[Cover]:
 
 
 def _alike(sights: Iterable[_Sight]) -> list[list[_Sight]]:
-    """Return groups of topics with equal levels and times that share half of all their fields."""
+    """Return groups of topics with equal levels and times, and with much the same fields."""
     groups: list[tuple[list[_Sight], set[str]]] = []
     for sight in sights:
         mine = set(sight.paths)
         for group, union in groups:
-            if _kind(sight) == _kind(group[0]) and _half(union | mine, [*group, sight]):
+            if _kind(sight) == _kind(group[0]) and _share(union | mine, [*group, sight]):
                 group.append(sight)
                 union |= mine
                 break
@@ -128,8 +145,14 @@ def _kind(sight: _Sight) -> tuple[object, ...]:
     return sight.topic.name.count("/"), sight.stamp
 
 
-def _half(union: set[str], group: Sequence[_Sight]) -> bool:
-    return all(2 * len(sight.paths) >= len(union) for sight in group)
+def _share(union: set[str], group: Sequence[_Sight]) -> bool:
+    """Tell whether all have a field in common, and each has half of those that any has.
+
+    Nor may the field of one be a word in another, whose messages could not be read then.
+    """
+    has_half = all(2 * len(sight.paths) >= len(union) for sight in group)
+    has_all = set.intersection(*(set(sight.paths) for sight in group))
+    return has_half and bool(has_all) and not any(union & sight.topic.others for sight in group)
 
 
 def _tables(covers: Sequence[Cover], sights: dict[str, _Sight]) -> list[Table]:
@@ -163,7 +186,5 @@ def _paths(sights: Sequence[_Sight]) -> tuple[list[str], list[str]]:
     """Return the paths of the fields, those most topics have first, and what is left out."""
     counts = Counter(path for sight in sights for path in sight.paths)
     found = [path for path, _ in counts.most_common()]
-    named = [path for path in found if not any(part.isdigit() for part in path.split("."))]
-    taken = (named or found)[:MOST_FIELDS]
-    aside = dict.fromkeys(path for sight in sights for path in sight.topic.diagnostic)
-    return taken, [*(path for path in found if path not in taken), *aside]
+    aside = dict.fromkeys(path for sight in sights for path in sight.aside)
+    return found[:MOST_FIELDS], [*found[MOST_FIELDS:], *aside]

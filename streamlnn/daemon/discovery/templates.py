@@ -38,15 +38,13 @@ def cover(topics: Collection[str], foreign: Collection[str]) -> list[Cover]:
 
 
 def matches(pattern: Pattern, levels: Sequence[str]) -> bool:
-    """Tell whether a topic, in levels, fits.
+    """Tell whether a topic, in levels, fits; an empty level counts as any other.
 
-    >>> matches(("a", None), ["a", "b"]), matches(("a", None), ["a", ""])
+    >>> matches(("a", None), ["a", "b"]), matches(("a", None), ["a", "b", "c"])
     (True, False)
     """
-    # An empty level is none that a {name} would take.
     return len(pattern) == len(levels) and all(
-        level if want is None else want == level
-        for want, level in zip(pattern, levels, strict=True)
+        want in (None, level) for want, level in zip(pattern, levels, strict=True)
     )
 
 
@@ -59,8 +57,7 @@ def widest(topics: Iterable[str]) -> Cover:
 def _cover(topics: list[Levels], foreign: list[Levels]) -> list[Cover]:
     pattern = _common(topics)
     strangers = [other for other in foreign if matches(pattern, other)]
-    is_whole = all(matches(pattern, levels) for levels in topics)
-    if len(topics) == 1 or (is_whole and not strangers and _is_narrow(pattern)):
+    if len(topics) == 1 or (not strangers and _is_narrow(pattern) and _is_named(pattern, topics)):
         return [Cover(pattern, tuple("/".join(levels) for levels in topics))]
     varying = [at for at, level in enumerate(pattern) if level is None]
     # The last of equals: what stands last is what is measured, or the kind of message.
@@ -79,6 +76,15 @@ def _split(topics: list[Levels], foreign: list[Levels], at: int) -> list[Cover]:
 
 def _common(topics: Sequence[Levels]) -> Pattern:
     return tuple(column[0] if len({*column}) == 1 else None for column in zip(*topics, strict=True))
+
+
+def _is_named(pattern: Pattern, topics: Sequence[Levels]) -> bool:
+    """Tell whether a {name} would take every level that varies: an empty one it would not."""
+    return all(
+        level != "" or want is not None
+        for levels in topics
+        for want, level in zip(pattern, levels, strict=True)
+    )
 
 
 def _is_narrow(pattern: Pattern) -> bool:

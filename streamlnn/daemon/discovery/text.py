@@ -16,6 +16,7 @@ _WIDTH = 100
 _TOPICS_SHOWN = 3
 _NUMBERS_SHOWN = 12
 _LEFT_OUT_SHOWN = 5
+_LETTERS = 80
 
 _DAEMON = """\
 # A configuration of streamlnn. `streamlnn check FILE` finds what is wrong with it, and
@@ -192,4 +193,8 @@ def _comment(text: str, indent: str = "") -> list[str]:
 
 def _some(names: Sequence[str], shown: int) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return printable(", ".join(names[:shown])) + more
+    return printable(", ".join(_short(name) for name in names[:shown])) + more
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 3]}..."
