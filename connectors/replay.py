@@ -13,8 +13,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, model_validator
 
+from connectors.formats import READERS
 from connectors.heard import Origin
-from connectors.recordings import Format, Recording
+from connectors.recognised import Format
+from connectors.recordings import open_recording
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Settings
 
@@ -108,8 +110,8 @@ class ReplaySource:
     `time_of` tells a message's time in nanoseconds, for the speed and for `from` and `to`: the
     time of receipt in the recording unless it is set, before the first `read`, to something that
     looks into the payload.
-    `format` is known once connected. Can be resumed at any message. `open_recording` returns what
-    stands in the place of a `Recording`, from the path and the format.
+    `format` is known once connected. Can be resumed at any message. `opened` makes a `Recording`,
+    or what stands in its place, of the path and the format.
     """
 
     Settings: ClassVar[type[BaseModel]] = ReplaySettings
@@ -119,14 +121,14 @@ class ReplaySource:
         self,
         settings: ReplaySettings,
         context: Context,
-        open_recording: Callable[[str, str], Any] = Recording,
+        opened: Callable[[str, str], Any] = open_recording,
     ) -> None:
         self.id = settings.id
-        self.format = "csv" if settings.format == "csv" else "json"
+        self.format = getattr(READERS.get(settings.format), "codec", "json")
         self.time_of: TimeOf = _received
         self._settings = settings
         self._clock = context.clock
-        self._open = open_recording
+        self._open = opened
         self._recording: Any = None
         self._entries = _nothing()
         self._next: tuple[Message, int] | None = None
