@@ -48,7 +48,7 @@ class ParquetRecording:
     def entries(self, offset: int = 0) -> Generator[tuple[Message, int]]:
         """Yield each row as a message, with the number of rows up to its end."""
         columns = tuple(self._names.values())
-        for line in self._lines(offset):
+        for line in self._unharmed(self._lines(offset)):
             offset += 1
             yield Message(self.path, line, None, columns), offset
 
@@ -57,7 +57,7 @@ class ParquetRecording:
             groups, passed = _behind(file.metadata, offset)
             left_out = offset - passed
             batches = file.iter_batches(ROWS, row_groups=groups, columns=list(self._names))
-            for batch in self._each(batches):
+            for batch in batches:
                 lines = self._csv(batch)[left_out:]
                 left_out = max(0, left_out - batch.num_rows)
                 yield from lines
@@ -71,9 +71,9 @@ class ParquetRecording:
         csv.write_csv(made, buffer, csv.WriteOptions(include_header=False))
         return buffer.getvalue().split(b"\n")[:-1]
 
-    def _each(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def _unharmed(self, lines: Iterator[bytes]) -> Iterator[bytes]:
         try:
-            yield from batches
+            yield from lines
         except (self._arrow.ArrowException, OSError, MemoryError) as error:
             raise self._damaged(error) from None
 
@@ -144,7 +144,17 @@ def _plain(arrow: Any, column: Any) -> Any:
         return column.cast(arrow.float64())
     if _is_text(arrow.types, column.type):
         return _one_line(arrow, column.cast(arrow.string()))
+    if arrow.types.is_timestamp(column.type) and column.type.tz:
+        return _utc(arrow, column)
     return column
+
+
+def _utc(arrow: Any, column: Any) -> Any:
+    """Return moments as text in UTC: the zone's name may be known nowhere, or to nobody here."""
+    from pyarrow import compute
+
+    moments = column.cast(arrow.timestamp(column.type.unit)).cast(arrow.string())
+    return compute.binary_join_element_wise(moments, "Z", "")
 
 
 def _one_line(arrow: Any, column: Any) -> Any:

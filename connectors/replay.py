@@ -17,6 +17,7 @@ from connectors.formats import READERS
 from connectors.heard import Origin
 from connectors.recognised import Format
 from connectors.recordings import open_recording
+from streamlnn.errors import ConfigError
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Settings
 
@@ -124,10 +125,10 @@ class ReplaySource:
         opened: Callable[[str, str], Any] = open_recording,
     ) -> None:
         self.id = settings.id
-        self.format = getattr(READERS.get(settings.format), "codec", "json")
+        self.format = _codec_of(settings.format)
         self.time_of: TimeOf = _received
         self._settings = settings
-        self._clock = context.clock
+        self._clock, self._is_live = context.clock, context.daemon
         self._open = opened
         self._recording: Any = None
         self._entries = _nothing()
@@ -139,9 +140,15 @@ class ReplaySource:
         self._offset = 0
 
     def connect(self, position: str | None) -> None:
-        """Open and recognise the recording. Raises `InputUnavailable`."""
+        """Open and recognise the recording. Raises `InputUnavailable`.
+
+        Raises `ConfigError` in the daemon, which had to choose a codec before anybody looked, for a
+        recording whose payloads need another one.
+        """
         self.close()
         self._recording = self._open(self._settings.path, self._settings.format)
+        if self._is_live:
+            self._refuse_unnamed(self._recording.format)
         self.format = self._recording.codec
         self._offset = _Position.parse(position).offset
         self._begin(self._recording)
@@ -205,6 +212,12 @@ class ReplaySource:
         """Close the recording."""
         self._entries.close()
         self._recording = self._next = None
+
+    def _refuse_unnamed(self, form: str) -> None:
+        if _codec_of(form) not in (self.format, "csv"):
+            raise ConfigError(
+                [f"source {self.id!r}: {self._settings.path} needs to be told: format = {form!r}"]
+            )
 
     def _begin(self, recording: Any) -> None:
         self._pace = Pace(self._speed)
@@ -273,6 +286,11 @@ class ReplaySource:
                 "as it can be read",
                 self._settings.path,
             )
+
+
+def _codec_of(form: str) -> str:
+    """Return the codec of a format, as far as its name tells."""
+    return getattr(READERS.get(form), "codec", "json")
 
 
 def _nothing() -> Generator[tuple[Message, int]]:

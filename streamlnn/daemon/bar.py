@@ -40,7 +40,7 @@ class Bar:
         self._doing, self._share, self._total = doing, share, total
         self._what, self._more = what, more
         self._progress: Progress | None = None
-        self._past: deque[tuple[float, int]] = deque(maxlen=_RATE_OVER)
+        self._past = deque([(time.monotonic(), 0)], maxlen=_RATE_OVER)
         is_seen = sys.stderr is not None and sys.stderr.isatty() and not hidden
         self._due = time.monotonic() + EVERY_SECS if is_seen else float("inf")
 

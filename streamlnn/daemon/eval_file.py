@@ -98,8 +98,8 @@ def _play(
 def _tell(file: Path, rows: list[Row], skip: int, *, json: bool) -> None:
     if not rows:
         raise InputUnavailable(
-            f"{file}: no stream has more than {skip} records to score; give a longer recording, "
-            "or a lower --skip"
+            f"{file}: no stream has more than {skip} records and the furthest horizon behind them "
+            "to score; give a longer recording, a lower --skip, or shorter --horizons"
         )
     if json:
         click.echo(jsonlib.dumps([_plain(row) for row in rows]))

@@ -8,6 +8,15 @@ from typing import Any, Self
 from streamlnn.daemon.bar import Bar
 from streamlnn.pipeline.observer import Observer
 
+_NOT_LEFT_OUT = (
+    "messages_total",
+    "records_total",
+    "forecasts_total",
+    "events_total",
+    "published_total",
+    "snapshots_total",
+)
+
 
 class Progress(Observer):
     """Counts what the loop does, and shows how far it has come where somebody is looking.
@@ -39,12 +48,7 @@ class Progress(Observer):
 
     def summary(self) -> str:
         """Return what was read, and what was left out and why."""
-        known = ("messages_total", "records_total", "forecasts_total", "published_total")
-        left_out = {
-            name: n
-            for name, n in self.counts.items()
-            if n and name not in (*known, "snapshots_total")
-        }
+        left_out = {name: n for name, n in self.counts.items() if n and name not in _NOT_LEFT_OUT}
         text = (
             f"{self.counts['messages_total']} messages, {self.counts['records_total']} records "
             f"of {len(self.streams)} streams"

@@ -12,7 +12,9 @@ from hypothesis import strategies as some
 
 from connectors.influx import InfluxCodec, Point, parse
 from connectors.recordings import Recording
+from connectors.replay import ReplaySettings, ReplaySource
 from connectors.tail import TailSettings, TailSource
+from streamlnn.errors import ConfigError
 from streamlnn.pipeline.contract import Context, DecodeError, Message
 from streamlnn.pipeline.testing import CodecSuite, FakeClock, payloads
 
@@ -170,6 +172,18 @@ def test_a_line_that_is_torn_is_told_with_its_number(
     assert len(list(recording.entries())) == 3
     assert recording.dropped == 1
     assert f"{path}:9: left out" in caplog.text
+
+
+def test_a_daemon_is_told_to_name_the_format_that_it_cannot_know_in_time(tmp_path: Path) -> None:
+    """It reads by the codec that the configuration names; a command looks first."""
+    path = tmp_path / "export.lp"
+    path.write_bytes(EXPORT)
+    with pytest.raises(ConfigError, match="format = 'influx'"):
+        ReplaySource(ReplaySettings(path=str(path)), Context()).connect(None)
+    for options, daemon in (({"format": "influx"}, True), ({}, False)):
+        source = ReplaySource(ReplaySettings(path=str(path), **options), Context(daemon=daemon))
+        source.connect(None)
+        assert source.format == "influx"
 
 
 def test_a_followed_file_may_be_line_protocol(tmp_path: Path) -> None:

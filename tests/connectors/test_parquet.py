@@ -54,7 +54,7 @@ class TestParquetReplaySource(ResumableSourceSuite):
         return [b"%d" % number for number in range(2 * ROWS)]
 
 
-@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Kolkata"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Kolkata", "Nowhere/AtAll"])
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_times_of_any_unit_and_zone_are_read(tmp_path: Path, unit: str, zone: str | None) -> None:
     """A zone tells how a moment is shown; without one it is UTC, as in CSV."""
