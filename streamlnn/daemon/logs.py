@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 import click
 
@@ -30,6 +31,11 @@ def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
     logging.getLogger("streamlnn").setLevel(level.upper())
 
 
+def divert(take: Callable[[str], object] | None) -> None:
+    """Hand every line to `take`, while somebody draws on the terminal; None: to stderr again."""
+    _Stderr.taker = [take or _echo]
+
+
 def printable(text: str) -> str:
     r"""Return `text` with everything that is not printable escaped.
 
@@ -44,12 +50,18 @@ def printable(text: str) -> str:
     )
 
 
+def _echo(line: str) -> None:
+    click.echo(line, err=True)
+
+
 class _Stderr(logging.Handler):
     """Writes to what is stderr now, and leaves colours out where they cannot be seen."""
 
+    taker: ClassVar[list[Callable[[str], object]]] = [_echo]
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            click.echo(self.format(record), err=True)
+            self.taker[0](self.format(record))
         except (OSError, ValueError):
             self.handleError(record)
 

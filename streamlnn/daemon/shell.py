@@ -24,7 +24,7 @@ OK, FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 0, 1, 69, 78
 FILE = click.Path(path_type=Path)
 
 _CONFIG = "STREAMLNN_CONFIG"
-_ENDLESS = ("run", "demo")
+_ENDLESS = ("run", "demo", "top", "tap")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 log = logging.getLogger("streamlnn.cli")

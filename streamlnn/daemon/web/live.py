@@ -35,10 +35,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def frames(
-    status: Status, history: History, stream: str | None, match: str | None = None
+    status: Status,
+    history: History,
+    stream: str | None,
+    match: str | None = None,
+    after: str | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield what is new, at most five times a second, for some seconds: see `Teller`."""
-    teller = Teller(status, history, stream, match)
+    teller = Teller(status, history, stream, match, after)
     deadline = time.monotonic() + ANSWER_SECS
     while time.monotonic() < deadline:
         if news := b"".join(teller.news(time.monotonic())):
@@ -50,10 +54,16 @@ class Teller:
     """Knows what one reader has been told: of all streams the list, of `stream` everything.
 
     Of the streams whose ids fit the pattern `match` (`*`, `?`, `[...]`) every newest forecast.
+    `after` is the last id that the reader was told: no event is missed between two answers.
     """
 
     def __init__(
-        self, status: Status, history: History, stream: str | None, match: str | None = None
+        self,
+        status: Status,
+        history: History,
+        stream: str | None,
+        match: str | None = None,
+        after: str | None = None,
     ) -> None:
         self._status = status
         self._history = history
@@ -63,7 +73,7 @@ class Teller:
         self._listed: dict[str, tuple[Any, bool]] = {}
         self._listed_at = self._weighed_at = -math.inf
         self._seen: Any = None
-        self._happened = status.happened
+        self._happened = _known(after, status.happened)
 
     def news(self, now: float) -> Iterator[bytes]:
         """Yield frames about what has changed; `now` is seconds of a monotonic clock."""
@@ -71,7 +81,7 @@ class Teller:
         if now - self._listed_at >= STREAMS_EVERY_SECS:
             self._listed_at = now
             changed = list(self._changed(lives))
-            yield frame("streams", _encode(changed))
+            yield frame("streams", _encode(changed)) + _place(self._happened)
         live = lives.get(self._stream or "")
         last = live.last if live else None
         if live and last and last is not self._seen:
@@ -82,9 +92,14 @@ class Teller:
                 yield _who_is_heard(live, *last)
         if self._match is not None:
             yield from self._matching(lives, self._match)
-        for event in self._status.events_after(self._happened):
+        yield from self._events()
+
+    def _events(self) -> Iterator[bytes]:
+        known, self._happened = self._happened, self._status.happened
+        for event in self._status.events_after(known)[: self._happened - known]:
             yield frame("event", event)
-        self._happened = self._status.happened
+        if self._happened > known:
+            yield _place(self._happened)
 
     def _matching(self, lives: dict[str, LiveStream], match: str) -> Iterator[bytes]:
         for name, live in lives.items():
@@ -101,6 +116,13 @@ class Teller:
                 self._listed[name] = last, stale
                 begun = {} if before[0] else {"latest": _latest(live, self._history)}
                 yield summary(live, last[0]) | begun
+
+
+def _known(after: str | None, happened: int) -> int:
+    """Return how many events a reader knows of; one who knows of more knew another daemon."""
+    if after is None or not after.isdecimal():
+        return happened
+    return int(after) if int(after) <= happened else 0
 
 
 def _told_of(live: LiveStream, forecast: Forecast, time: int | None) -> Iterator[bytes]:
@@ -125,12 +147,18 @@ def frame(kind: str, data: bytes) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), data)
 
 
+def _place(happened: int) -> bytes:
+    """Return what a reader asks again with, as `Last-Event-ID`."""
+    return b"id: %d\n\n" % happened
+
+
 def summary(live: LiveStream, forecast: Forecast) -> dict[str, Any]:
     """Return a stream's line in the list: its first target, and how odd the oddest one is."""
     skills = forecast.skill.reshape(len(live.speaker.horizons), -1)[:, 0]
     known = skills[np.isfinite(skills)]
     return {
         "stream": live.row.name,
+        "seq": forecast.seq,
         "status": forecast.status,
         "stale": live.stale,
         "anomaly": bool(np.any(forecast.anomaly_active)),
