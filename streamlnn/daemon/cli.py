@@ -62,7 +62,7 @@ def _exit_with(ctx: click.Context, code: int | None) -> None:
 @config_argument
 @click.option("--dry-run", is_flag=True, help="Print what would be published, keep nothing.")
 @_for_option
-@click.option("--plain", is_flag=True, help="Show no live table on a terminal, only logs.")
+@click.option("--plain", is_flag=True, help="Show no live table on a terminal, only lines.")
 @verbosity
 def run(config: Path, dry_run: bool, for_secs: float | None, plain: bool) -> None:
     """Run the daemon in the foreground; on a terminal with a live table, as top.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 from rich.console import Console
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.text import Text
 
@@ -40,13 +41,17 @@ _event = msgspec.json.Decoder(EventMessage)
 
 
 def fits(config: Config) -> bool:
-    """Return whether there is a terminal for the table, that nothing else is written to.
+    """Return whether there is a terminal for the table, and nobody wants the lines.
 
-    Forecasts on stdout, samples typed in, and logs as JSON are for programs, or need the lines.
+    Lines are wanted where stdout is a sink by name, by those who type or pipe samples in, and by
+    programs that read the logs. The usual sink's lines on a terminal are what the table replaces.
     """
-    kinds = {one.kind for one in (*config.sources, *config.sinks)}
-    is_text = config.daemon.log.format == "text"
-    return is_text and not kinds & {"stdin", "stdout"} and terminal.is_ours(1, 2)
+    wants_lines = (
+        config.daemon.log.format == "json"
+        or any(source.kind == "stdin" for source in config.sources)
+        or (config.names_sinks and any(sink.kind == "stdout" for sink in config.sinks))
+    )
+    return not wants_lines and terminal.is_ours(1, 2)
 
 
 class LiveBoard:
@@ -65,7 +70,7 @@ class LiveBoard:
 
     def open(self) -> None:
         """Begin to draw, unless the process has been put into the background."""
-        if terminal.is_ours(1, 2):
+        if terminal.is_ours(2):
             self._closed.clear()
             logs.divert(self._lines.append)
             self._thread = threading.Thread(target=self._run, name="streamlnn-board", daemon=True)
@@ -109,9 +114,11 @@ class LiveBoard:
         self._look()
         known = own_facts(self._status, self._name)
         rate = self._rate.note(known.records, now)
-        page = Page(console.width, _height(console.height), not console.options.ascii_only)
+        width = max(1, console.width - len("^C"))  # which is echoed after the last line
+        page = Page(width, _height(console.height), not console.options.ascii_only)
         standings = self._steady.sorted(self._overview, now)
-        live.update(sheet(standings, self._overview, known, rate, page), refresh=True)
+        drawn = sheet(standings, self._overview, known, rate, page)
+        live.update(Constrain(drawn, width), refresh=True)
 
     def _look(self) -> None:
         lives = self._status.watched()

@@ -18,7 +18,7 @@ from streamlnn.daemon.orders import Order, Orders, leave
 from streamlnn.daemon.run import build
 from streamlnn.daemon.serving import Serving
 from streamlnn.daemon.surroundings import look_around
-from streamlnn.daemon.terminal import suspendable
+from streamlnn.daemon.terminal import silent_stdout, suspendable
 from streamlnn.daemon.worker import Worker
 from streamlnn.errors import ConfigError, StreamlnnError
 from streamlnn.pipeline.journal import Journal
@@ -86,7 +86,7 @@ class Service:
     def run_with_board(self) -> None:
         """Run pipelines under a live table, which goes when it is time to stop."""
         self._board = board = LiveBoard(self._status, self._config.daemon.instance)
-        with suspendable(board.close, board.open):
+        with silent_stdout(), suspendable(board.close, board.open):
             board.open()
             self.run()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -38,3 +39,17 @@ def suspendable(leave: Callable[[], object], take_up: Callable[[], object]) -> I
         yield
     finally:
         signal.signal(signal.SIGTSTP, before)
+
+
+@contextmanager
+def silent_stdout() -> Iterator[None]:
+    """Let what is written to standard output go nowhere, whoever writes it."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
