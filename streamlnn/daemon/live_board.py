@@ -41,17 +41,21 @@ _event = msgspec.json.Decoder(EventMessage)
 
 
 def fits(config: Config) -> bool:
-    """Return whether there is a terminal for the table, and nobody wants the lines.
+    """Return whether there is a terminal for the table, and nobody wants lines on it."""
+    return terminal.is_ours(1, 2) and not wants_lines(config)
 
-    Lines are wanted where stdout is a sink by name, by those who type or pipe samples in, and by
-    programs that read the logs. The usual sink's lines on a terminal are what the table replaces.
+
+def wants_lines(config: Config) -> bool:
+    """Return whether a configuration asks for lines: of forecasts, or of logs for a program.
+
+    Whoever types or pipes samples in waits for lines too. Those of the usual sink nobody has asked
+    for: on a terminal the table takes their place.
     """
-    wants_lines = (
+    return (
         config.daemon.log.format == "json"
         or any(source.kind == "stdin" for source in config.sources)
         or (config.names_sinks and any(sink.kind == "stdout" for sink in config.sinks))
     )
-    return not wants_lines and terminal.is_ours(1, 2)
 
 
 class LiveBoard:

@@ -17,7 +17,7 @@ from streamlnn.daemon.overview import LATEST, Facts, Overview, Standing
 
 WITH_SKILL = 44
 """Columns of a terminal from which on scores and skills are shown."""
-LEAST_SPARK, LEAST_NAME = 8, 10
+LEAST_SPARK, LEAST_NAME = 8, 8
 
 Column = tuple[int, Literal["left", "right"]]
 _GAP = 2
@@ -52,11 +52,13 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     >>> sparkline([1.0, 2.0, None, 3.0], 8)
     '▁▄ █'
     """
-    last = [math.nan if one is None else one for one in values][-width:]
+    # Halves, because the largest number less the least may be more than a float holds.
+    last = [math.nan if one is None else one / 2 for one in values][-width:]
     known = [one for one in last if math.isfinite(one)]
-    low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    low = min(known, default=0.0)
+    span = max(known, default=0.0) - low
     return "".join(
-        " " if not math.isfinite(one) else _BLOCKS[int(7 * (one - low) / span) if span else 3]
+        " " if not math.isfinite(one) else _BLOCKS[int(7 * ((one - low) / span)) if span else 3]
         for one in last
     )
 

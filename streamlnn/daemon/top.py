@@ -99,7 +99,8 @@ class _View:
         elif frame.kind == "event":
             self._overview.events.append(_event.decode(frame.data))
         elif frame.kind == "lost":
-            self._facts = replace(self._facts, troubles=(frame.data.decode(),))
+            why = f"waiting for the daemon: {frame.data.decode()}"
+            self._facts = replace(self._facts, troubles=(why,))
             self._asked_at = -math.inf
         return frame.kind
 

@@ -17,15 +17,25 @@ from brokers import wait_until
 from daemons import command
 
 CTRL_C, CTRL_Z = "\x03", "\x1a"
+SUSPENDED = 'set -m; "$@"; echo "given back"; read; fg > /dev/null'
+"""A shell's script: runs a job until it is suspended, and goes on with it after Enter."""
 ALTERNATE = 1049 << 5
 """The mode of the second screen, as the emulator numbers private modes."""
 
 
 class Terminal:
-    """`streamlnn ...` as the one job of a terminal; `text` is what somebody sees on it."""
+    """`streamlnn ...` as the one job of a terminal; `text` is what somebody sees on it.
+
+    `script` is what a shell does with it.
+    """
 
     def __init__(
-        self, *arguments: object, columns: int = 80, lines: int = 24, **environment: str
+        self,
+        *arguments: object,
+        columns: int = 80,
+        lines: int = 24,
+        script: str = 'exec "$@"',
+        **environment: str,
     ) -> None:
         self._ours, theirs = pty.openpty()
         self._screen = pyte.HistoryScreen(columns, lines, history=1000)
@@ -35,7 +45,7 @@ class Terminal:
         self._reads.set()
         self._sized(columns, lines)
         self.process = subprocess.Popen(
-            command(*arguments),
+            ["bash", "-c", script, "bash", *command(*arguments)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -67,6 +77,13 @@ class Terminal:
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def colours(self) -> set[str]:
+        """The colours of what is on the screen."""
+        with self._lock:
+            rows = [self._screen.buffer[line] for line in range(self._screen.lines)]
+            return {row[column].fg for row in rows for column in range(self._screen.columns)}
 
     @property
     def past(self) -> str:
@@ -109,10 +126,14 @@ class Terminal:
         """Take nothing any more, as after Ctrl-S."""
         self._reads.clear()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the job in the foreground."""
+        os.killpg(os.tcgetpgrp(self._ours), number)
+
     def ended(self, number: signal.Signals | None = None) -> int:
         """The exit code, after a signal or by itself."""
         if number is not None:
-            self.process.send_signal(number)
+            self.send(number)
         code = self.process.wait(20)
         if self._reads.is_set():
             self._thread.join(20)
