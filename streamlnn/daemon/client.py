@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import msgspec
+
 from streamlnn.daemon.address import split_address
-from streamlnn.errors import InputUnavailable
+from streamlnn.errors import InputUnavailable, StreamlnnError
 
 if TYPE_CHECKING:
     from streamlnn.daemon.settings import HttpSettings
@@ -70,6 +73,17 @@ class Client:
                     raise
                 yield Frame("lost", str(error).encode())
                 time.sleep(AGAIN_SECS)
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Raise `StreamlnnError` where the daemon says what this version does not understand."""
+        try:
+            yield
+        except msgspec.DecodeError as error:
+            raise StreamlnnError(
+                f"what {self.listen} tells is not understood: {error}; is that a daemon of this "
+                f"version, {version('streamlnn')}?"
+            ) from error
 
     def _live(self, match: str | None, place: str | None) -> Iterator[Frame]:
         query = "" if match is None else f"?match={quote(match)}"

@@ -74,7 +74,8 @@ class LiveBoard:
 
     def open(self) -> None:
         """Begin to draw, unless the process has been put into the background."""
-        if terminal.is_ours(2):
+        is_drawing = self._thread is not None and self._thread.is_alive()
+        if terminal.is_ours(2) and not is_drawing:
             self._closed.clear()
             logs.divert(self._lines.append)
             self._thread = threading.Thread(target=self._run, name="streamlnn-board", daemon=True)

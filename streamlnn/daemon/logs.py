@@ -10,11 +10,18 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import Literal
 
 import click
 
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+
+def _echo(line: str) -> None:
+    click.echo(line, err=True)
+
+
+_take: Callable[[str], object] = _echo
 
 
 def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
@@ -33,7 +40,8 @@ def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
 
 def divert(take: Callable[[str], object] | None) -> None:
     """Hand every line to `take`, while somebody draws on the terminal; None: to stderr again."""
-    _Stderr.taker = [take or _echo]
+    global _take
+    _take = take or _echo
 
 
 def printable(text: str) -> str:
@@ -50,18 +58,12 @@ def printable(text: str) -> str:
     )
 
 
-def _echo(line: str) -> None:
-    click.echo(line, err=True)
-
-
 class _Stderr(logging.Handler):
     """Writes to what is stderr now, and leaves colours out where they cannot be seen."""
 
-    taker: ClassVar[list[Callable[[str], object]]] = [_echo]
-
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.taker[0](self.format(record))
+            _take(self.format(record))
         except (OSError, ValueError):
             self.handleError(record)
 

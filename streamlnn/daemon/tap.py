@@ -44,11 +44,12 @@ def tap(
     wants_forecasts = "samples" in kinds or "forecasts" in kinds
     until = time.monotonic() + (math.inf if for_secs is None else for_secs)
     tapped = Tap(pattern, kinds, as_json)
-    for frame in client.follow(pattern if wants_forecasts else None):
-        if time.monotonic() >= until:
-            return
-        for line in tapped.lines(frame):
-            click.echo(line)
+    with client.understood():
+        for frame in client.follow(pattern if wants_forecasts else None):
+            if time.monotonic() >= until:
+                return
+            for line in tapped.lines(frame):
+                click.echo(line)
 
 
 class Tap:

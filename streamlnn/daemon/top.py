@@ -38,14 +38,16 @@ _event = msgspec.json.Decoder(EventMessage)
 def top(config: Config, *, order: str, once: bool, as_json: bool) -> None:
     """Show the streams of the daemon behind `config` until Ctrl-C; once, where nobody looks.
 
-    Raises `InputUnavailable` when it does not answer at the start.
+    Raises `InputUnavailable` when it does not answer at the start, and
+    `StreamlnnError` when it is not understood.
     """
     client = Client(config.http, config.http.secret())
     view = _View(client, config.daemon.instance if config.path else client.listen, order)
-    if as_json or once or not terminal.is_ours(1):
-        view.print_once(as_json=as_json)
-    else:
-        view.show()
+    with client.understood():
+        if as_json or once or not terminal.is_ours(1):
+            view.print_once(as_json=as_json)
+        else:
+            view.show()
 
 
 class _View:

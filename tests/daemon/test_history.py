@@ -211,6 +211,14 @@ def test_whoever_knew_the_daemon_before_a_restart_is_told_all_events_since(
     assert parsed(b"".join(teller.news(0.0)))[1:] == [("event", {"stream": "pump"})]
 
 
+@pytest.mark.parametrize("after", ["", "-1", "1e3", "last", "9" * 5000])
+def test_what_is_no_place_is_as_none(watched: tuple[Status, History], after: str) -> None:
+    status, history = watched
+    status.event(b'{"stream": "pump"}')
+    teller = Teller(status, history, None, after=after)
+    assert [kind for kind, _ in parsed(b"".join(teller.news(0.0)))] == ["streams"]
+
+
 def test_an_answer_ends_by_itself(
     watched: tuple[Status, History], monkeypatch: pytest.MonkeyPatch
 ) -> None:

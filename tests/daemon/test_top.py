@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -206,6 +208,32 @@ def test_tap_says_that_no_stream_fits(works: Works) -> None:
     lines, errors = tapped("pump", "--config", works.config, "--for", "1s")
     assert lines == []
     assert "no stream fits 'pump' yet; there are: 'plant/pump00', 'plant/pump01'" in errors
+
+
+class Other(BaseHTTPRequestHandler):
+    """A server of another version, or of something else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if "live" in self.path else 404)
+        self.end_headers()
+        self.wfile.write(b'event: streams\ndata: [{"name": "pump"}]\n\n')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_is_not_understood_is_told(tmp_path: Path) -> None:
+    config = tmp_path / "pipeline.toml"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever).start()
+        config.write_text(f'[http]\nlisten = "127.0.0.1:{server.server_port}"\n')
+        done, healthy = streamlnn("top", config), streamlnn("health", config)
+        server.shutdown()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"is not understood" in done.stderr
+    assert (healthy.returncode, healthy.stdout) == (1, b"")
+    assert b"answers 404" in healthy.stderr
+    assert b"Traceback" not in done.stderr + healthy.stderr
 
 
 # run

@@ -31,6 +31,7 @@ STREAMS_EVERY_SECS = 1.0
 WEIGHTS_EVERY_SECS = 5.0
 LATEST = 60
 """Values in the small picture of a stream in the list."""
+MOST_DIGITS = 18
 _encode = msgspec.json.Encoder().encode
 
 
@@ -120,7 +121,7 @@ class Teller:
 
 def _known(after: str | None, happened: int) -> int:
     """Return how many events a reader knows of; one who knows of more knew another daemon."""
-    if after is None or not after.isdecimal():
+    if after is None or not after.isdecimal() or len(after) > MOST_DIGITS:
         return happened
     return int(after) if int(after) <= happened else 0
 
