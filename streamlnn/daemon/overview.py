@@ -68,6 +68,7 @@ class Overview:
 
     standings: dict[str, Standing] = field(default_factory=dict)
     values: dict[str, deque[float | None]] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
     events: deque[Any] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
     def take(self, told: Iterable[Standing]) -> None:
@@ -76,8 +77,9 @@ class Overview:
             values = self.values.get(one.stream)
             if values is None:
                 self.values[one.stream] = deque(one.latest or [one.y], LATEST)
-            elif (before := self.standings.get(one.stream)) is None or before.seq != one.seq:
+            elif self.seen[one.stream] != one.seq:
                 values.append(one.y)
+            self.seen[one.stream] = one.seq
             self.standings[one.stream] = one
 
     def begin(self) -> None:

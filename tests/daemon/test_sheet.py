@@ -143,6 +143,7 @@ def test_a_value_is_kept_once_and_outlives_a_restart_of_the_daemon() -> None:
     assert [*overview.values["pump"]] == [1.0, 2.0, 3.0, 4.0]
     overview.begin()
     assert overview.sorted("odd") == []
+    overview.take([standing("pump", 8, y=4.0, latest=[4.0])])
     overview.take([standing("pump", 9, y=5.0, latest=[5.0])])
     assert [*overview.values["pump"]] == [1.0, 2.0, 3.0, 4.0, 5.0]
 
