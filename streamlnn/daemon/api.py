@@ -127,7 +127,13 @@ class _Views:
 
     async def live(self, request: Request) -> Response:
         query = request.query_params
-        told = frames(self._status, self._history, query.get("stream"), query.get("match"))
+        told = frames(
+            self._status,
+            self._history,
+            query.get("stream"),
+            query.get("match"),
+            after=request.headers.get("last-event-id"),
+        )
         return StreamingResponse(told, media_type="text/event-stream")
 
     def _named(self, request: Request) -> tuple[str, str]:

@@ -22,7 +22,7 @@ COLUMNS = ("stream", "value", "in", "forecast", "band", "coverage", "skill", "st
 WIDE = 100
 """Columns of a terminal from which on nothing is left out."""
 
-_STYLES = {"warming": "dim", "ok": "green", "drifting": "yellow"}
+STYLES = {"warming": "dim", "ok": "green", "drifting": "yellow"}
 
 
 def screen(
@@ -120,4 +120,4 @@ def _state(forecast: ForecastMessage, target: TargetForecast) -> str:
 def _badge(forecast: ForecastMessage, target: TargetForecast, narrow: bool) -> Text:
     if target.anomaly.active:
         return Text("ANOMALY" if narrow else _state(forecast, target), style="bold red")
-    return Text(forecast.status, style=_STYLES[forecast.status])
+    return Text(forecast.status, style=STYLES[forecast.status])

@@ -72,9 +72,10 @@ def _exit_with(ctx: click.Context, code: int | None) -> None:
 @config_argument
 @click.option("--dry-run", is_flag=True, help="Print what would be published, keep nothing.")
 @_for_option
+@click.option("--plain", is_flag=True, help="Show no live table on a terminal, only lines.")
 @verbosity
-def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
-    """Run the daemon in the foreground.
+def run(config: Path, dry_run: bool, for_secs: float | None, plain: bool) -> None:
+    """Run the daemon in the foreground; on a terminal with a live table, as top.
 
     Input that is not there yet is waited for. SIGTERM and SIGINT end it cleanly; SIGHUP reads the
     configuration again, and a faulty one changes nothing.
@@ -84,7 +85,7 @@ def run(config: Path, dry_run: bool, for_secs: float | None) -> None:
     set_up_logs(loaded)
     from streamlnn.daemon.service import run as run_daemon
 
-    run_daemon(loaded, dry_run=dry_run, for_secs=for_secs, set_up_logs=set_up_logs)
+    run_daemon(loaded, dry_run=dry_run, for_secs=for_secs, set_up_logs=set_up_logs, plain=plain)
 
 
 @cli.command()
@@ -491,6 +492,68 @@ def health(config: Path | None) -> int:
     from streamlnn.daemon.health import health as ask_daemon
 
     return ask_daemon(loaded)
+
+
+@cli.command()
+@click.argument("config", type=FILE, envvar="STREAMLNN_CONFIG", required=False)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(["odd", "name", "skill"]),
+    default="odd",
+    show_default=True,
+    help="The oddest first, by name, or the worst forecast first.",
+)
+@click.option("--once", is_flag=True, help="Print one table and end, as where no terminal is.")
+@_json_option
+@verbosity
+def top(config: Path | None, order: str, once: bool, as_json: bool) -> None:
+    """Show all streams of the running daemon, live.
+
+    Score is how odd the newest value is, from 0 to 1; skill is how much better than holding the
+    last value the forecasts are, 1 - MAE / MAE, the mean of all horizons. Without CONFIG the usual
+    address is asked. Ctrl-C ends it. Exits with 69 if no daemon answers.
+    """
+    end_when_told()
+    loaded = load_config(config, live=False) if config else default_config()
+    set_up_logs(loaded)
+    from streamlnn.daemon.top import top as show
+
+    show(loaded, order=order, once=once, as_json=as_json)
+
+
+@cli.command()
+@click.argument("pattern", metavar="[FILTER]", default="*")
+@click.option("--samples", "kinds", flag_value="samples", multiple=True, help="Print what came.")
+@click.option(
+    "--forecasts", "kinds", flag_value="forecasts", multiple=True, help="Print what is expected."
+)
+@click.option("--events", "kinds", flag_value="events", multiple=True, help="Print what is odd.")
+@_json_option
+@_for_option
+@config_option
+@verbosity
+def tap(
+    pattern: str,
+    kinds: tuple[str, ...],
+    as_json: bool,
+    for_secs: float | None,
+    config: Path | None,
+) -> None:
+    """Print forecasts and events of the running daemon as they come.
+
+    FILTER is a pattern of stream ids: 'plant/*', with *, ? and [...]. Begins with the newest
+    forecast of each stream; of one that is faster than five a second only the newest is told. A
+    sample is the values of the targets. Exits with 69 if no daemon answers.
+    """
+    end_when_told()
+    loaded = load_config(config, live=False) if config else default_config()
+    set_up_logs(loaded)
+    from streamlnn.daemon.tap import tap as print_lines
+
+    print_lines(
+        loaded, pattern, kinds or ("forecasts", "events"), as_json=as_json, for_secs=for_secs
+    )
 
 
 @cli.command()

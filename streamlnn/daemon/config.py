@@ -41,7 +41,8 @@ _EXCESS = "nested too deeply, or a name or number too long; no setting needs it:
 class Config:
     """A whole configuration, checked; it does not change afterwards.
 
-    Every stream's `from_` names its source, unless the configuration has no source at all.
+    Every stream's `from_` names its source, unless the configuration has no source at all. Where
+    it `names_sinks` not, the usual one stands in.
     """
 
     daemon: DaemonSettings
@@ -51,6 +52,7 @@ class Config:
     streams: tuple[StreamSettings, ...]
     sinks: tuple[Connector, ...]
     path: pathlib.Path | None = None
+    names_sinks: bool = True
 
     def streams_of(self, source: str) -> list[StreamSettings]:
         """Return the `[[stream]]` tables that read from the source of this id."""
@@ -147,7 +149,8 @@ class _Reader:
         assert http is not None
         assert model is not None
         followed = tuple(stream.settings for stream in streams)
-        return Config(daemon, http, model, tuple(sources), followed, tuple(sinks), path)
+        named = bool(self._tables("sink"))
+        return Config(daemon, http, model, tuple(sources), followed, tuple(sinks), path, named)
 
     def _missing(
         self, sources: list[Connector], streams: list[Table], sinks: list[Connector]

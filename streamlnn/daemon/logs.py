@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
 import click
 
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+
+def _echo(line: str) -> None:
+    click.echo(line, err=True)
+
+
+_take: Callable[[str], object] = _echo
 
 
 def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
@@ -28,6 +36,12 @@ def set_up(level: str = "info", form: Literal["text", "json"] = "text") -> None:
     handler.setFormatter(_Json() if form == "json" else _Text())
     root.addHandler(handler)
     logging.getLogger("streamlnn").setLevel(level.upper())
+
+
+def divert(take: Callable[[str], object] | None) -> None:
+    """Hand every line to `take`, while somebody draws on the terminal; None: to stderr again."""
+    global _take
+    _take = take or _echo
 
 
 def printable(text: str) -> str:
@@ -49,7 +63,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            click.echo(self.format(record), err=True)
+            _take(self.format(record))
         except (OSError, ValueError):
             self.handleError(record)
 

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from contextlib import closing
 
 from streamlnn.daemon.config import Config, load
+from streamlnn.daemon.live_board import LiveBoard, fits
 from streamlnn.daemon.notify import NotifiedStatus, Notifier
 from streamlnn.daemon.orders import Order, Orders, leave
 from streamlnn.daemon.run import build
 from streamlnn.daemon.serving import Serving
 from streamlnn.daemon.surroundings import look_around
+from streamlnn.daemon.terminal import silent_stdout, suspendable
 from streamlnn.daemon.worker import Worker
 from streamlnn.errors import ConfigError, StreamlnnError
 from streamlnn.pipeline.journal import Journal
@@ -34,14 +36,20 @@ def run(
     dry_run: bool,
     for_secs: float | None,
     set_up_logs: Callable[[Config], None] = lambda _: None,
+    plain: bool = True,
 ) -> None:
     """Run the daemon in the foreground until SIGTERM or SIGINT, or for `for_secs` seconds.
 
     SIGHUP reads the configuration again, but for a dry run; `set_up_logs` is called with a new
-    one. Raises `StoreError` when the data directory cannot be used.
+    one. Unless `plain`, a terminal shows a live table. Raises `StoreError` when the data directory
+    cannot be used.
     """
     with Orders(for_secs=for_secs, reloads=not dry_run) as orders:
-        Service(config, orders, dry_run, set_up_logs).run()
+        service = Service(config, orders, dry_run, set_up_logs)
+        if plain or dry_run or not fits(config):
+            service.run()
+        else:
+            service.run_with_board()
     log.info("streamlnn %r has stopped", config.daemon.instance)
 
 
@@ -62,6 +70,7 @@ class Service:
         self._notifier = Notifier()
         self._status = NotifiedStatus(self._notifier)
         self._serving = Serving(self._status, config.daemon.data_dir)
+        self._board: LiveBoard | None = None
         self._is_first = True
 
     def run(self) -> None:
@@ -71,7 +80,15 @@ class Service:
                 log.info("the new configuration is taken over")
                 self._status.begin()
         finally:
+            self._close_board()
             self._serving.stop()
+
+    def run_with_board(self) -> None:
+        """Run pipelines under a live table, which goes when it is time to stop."""
+        self._board = board = LiveBoard(self._status, self._config.daemon.instance)
+        with silent_stdout(), suspendable(board.close, board.open):
+            board.open()
+            self.run()
 
     def _run_pipeline(self) -> bool:
         """Run a pipeline to its end; tell whether another one, of a new configuration, is due."""
@@ -100,6 +117,7 @@ class Service:
         while (order := self._orders.next()) is not Order.OVER:
             if order is Order.STOP:
                 stops = True
+                self._close_board()
                 self._notifier.tell(STOPPING=1, STATUS="stopping")
                 if worker.loading:
                     leave("told to stop while the model was being loaded: nothing had begun")
@@ -108,6 +126,10 @@ class Service:
                 goes_on = True
                 worker.pipeline.stop.set()
         return goes_on and not stops and worker.error is None
+
+    def _close_board(self) -> None:
+        if self._board:
+            self._board.close()
 
     def _look_back(self, worker: Worker) -> None:
         if isinstance(worker.error, BrokenPipeError):

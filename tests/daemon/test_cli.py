@@ -63,7 +63,7 @@ def test_the_version_is_that_of_the_package():
 
 def test_every_command_of_the_contract_is_there_and_explains_itself():
     contract = {"demo", "run", "check", "replay", "eval", "state", "health", "schema"}
-    contract |= {"doctor", "record", "info", "init"}
+    contract |= {"doctor", "record", "info", "init", "top", "tap"}
     assert {*cli.commands} >= contract
     actions = {"ls", "show", "export", "import", "reset", "dead-letters", "forget-sink"}
     assert {*cli.commands["state"].commands} == actions

@@ -162,6 +162,8 @@ def test_the_reservoir_is_told_whole_unless_it_is_too_large(
 def parsed(news: bytes) -> list[tuple[str, Any]]:
     found = []
     for part in news.decode().split("\n\n")[:-1]:
+        if part.startswith("id: "):
+            continue
         kind, data = part.split("\n")
         found.append((kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found
@@ -187,6 +189,41 @@ def test_a_page_is_told_the_list_and_its_own_stream_in_full(
     assert parsed(b"".join(teller.news(5.0))) == [("streams", [])]
     status.event(b'{"stream": "pump"}')
     assert parsed(b"".join(teller.news(5.1))) == [("event", {"stream": "pump"})]
+
+
+def ids(news: bytes) -> list[str]:
+    return [line[4:] for line in news.decode().splitlines() if line.startswith("id: ")]
+
+
+def test_whoever_asks_again_misses_no_event_between_two_answers(
+    watched: tuple[Status, History],
+) -> None:
+    status, history = watched
+    [place] = ids(b"".join(Teller(status, history, None).news(0.0)))
+    status.event(b'{"stream": "pump"}')
+    again = b"".join(Teller(status, history, None, after=place).news(0.0))
+    assert parsed(again)[1:] == [("event", {"stream": "pump"})]
+    later = Teller(status, history, None, after=ids(again)[-1])
+    assert [kind for kind, _ in parsed(b"".join(later.news(0.0)))] == ["streams"]
+    fresh = Teller(status, history, None)
+    assert [kind for kind, _ in parsed(b"".join(fresh.news(0.0)))] == ["streams"]
+
+
+def test_whoever_knew_the_daemon_before_a_restart_is_told_all_events_since(
+    watched: tuple[Status, History],
+) -> None:
+    status = Status()
+    status.event(b'{"stream": "pump"}')
+    teller = Teller(status, watched[1], None, after="5000")
+    assert parsed(b"".join(teller.news(0.0)))[1:] == [("event", {"stream": "pump"})]
+
+
+@pytest.mark.parametrize("after", ["", "-1", "1e3", "last", "9" * 5000])
+def test_what_is_no_place_is_as_none(watched: tuple[Status, History], after: str) -> None:
+    status, history = watched
+    status.event(b'{"stream": "pump"}')
+    teller = Teller(status, history, None, after=after)
+    assert [kind for kind, _ in parsed(b"".join(teller.news(0.0)))] == ["streams"]
 
 
 def test_an_answer_ends_by_itself(

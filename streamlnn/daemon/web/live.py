@@ -32,17 +32,22 @@ STREAMS_EVERY_SECS = 1.0
 WEIGHTS_EVERY_SECS = 5.0
 LATEST = 60
 """Values in the small picture of a stream in the list."""
+MOST_DIGITS = 18
 _encode = msgspec.json.Encoder().encode
 
 
 async def frames(
-    status: Status, history: History, stream: str | None, match: str | None = None
+    status: Status,
+    history: History,
+    stream: str | None,
+    match: str | None = None,
+    after: str | None = None,
 ) -> AsyncIterator[bytes]:
     """Yield what is new, at most five times a second, for some seconds: see `Teller`.
 
     Ends with `history`: the server waits for answers under way before it ends itself.
     """
-    teller = Teller(status, history, stream, match)
+    teller = Teller(status, history, stream, match, after)
     deadline = time.monotonic() + ANSWER_SECS
     while time.monotonic() < deadline and not history.ended:
         if news := b"".join(teller.news(time.monotonic())):
@@ -54,10 +59,16 @@ class Teller:
     """Knows what one reader has been told: of all streams the list, of `stream` everything.
 
     Of the streams whose ids fit the pattern `match` (`*`, `?`, `[...]`) every newest forecast.
+    `after` is the last id that the reader was told: no event is missed between two answers.
     """
 
     def __init__(
-        self, status: Status, history: History, stream: str | None, match: str | None = None
+        self,
+        status: Status,
+        history: History,
+        stream: str | None,
+        match: str | None = None,
+        after: str | None = None,
     ) -> None:
         self._status = status
         self._history = history
@@ -68,7 +79,7 @@ class Teller:
         self._listed: dict[str, tuple[Any, bool]] = {}
         self._listed_at = self._weighed_at = -math.inf
         self._seen: Any = None
-        self._happened = status.happened
+        self._happened = _known(after, status.happened)
 
     def news(self, now: float) -> Iterator[bytes]:
         """Yield frames about what has changed; `now` is seconds of a monotonic clock."""
@@ -77,7 +88,7 @@ class Teller:
             self._listed_at = now
             yield from self._daemon(lives)
             changed = list(self._changed(lives))
-            yield frame("streams", _encode(changed))
+            yield frame("streams", _encode(changed)) + _place(self._happened)
         live = lives.get(self._stream or "")
         last = live.last if live else None
         if live and last and last is not self._seen:
@@ -88,9 +99,14 @@ class Teller:
                 yield _who_is_heard(live, *last)
         if self._match is not None:
             yield from self._matching(lives, self._match)
-        for event in self._status.events_after(self._happened):
+        yield from self._events()
+
+    def _events(self) -> Iterator[bytes]:
+        known, self._happened = self._happened, self._status.happened
+        for event in self._status.events_after(known)[: self._happened - known]:
             yield frame("event", event)
-        self._happened = self._status.happened
+        if self._happened > known:
+            yield _place(self._happened)
 
     def _daemon(self, lives: dict[str, LiveStream]) -> Iterator[bytes]:
         instance = next((live.speaker.instance for live in lives.values()), None)
@@ -117,6 +133,13 @@ class Teller:
                 yield summary(live, last[0]) | begun
 
 
+def _known(after: str | None, happened: int) -> int:
+    """Return how many events a reader knows of; one who knows of more knew another daemon."""
+    if after is None or not after.isdecimal() or len(after) > MOST_DIGITS:
+        return happened
+    return int(after) if int(after) <= happened else 0
+
+
 def _told_of(live: LiveStream, forecast: Forecast, time: int | None) -> Iterator[bytes]:
     yield frame("forecast", live.speaker.forecast(forecast, time))
     x = quantised(live.forecaster.reservoir_state)
@@ -139,12 +162,18 @@ def frame(kind: str, data: bytes) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), data)
 
 
+def _place(happened: int) -> bytes:
+    """Return what a reader asks again with, as `Last-Event-ID`."""
+    return b"id: %d\n\n" % happened
+
+
 def summary(live: LiveStream, forecast: Forecast) -> dict[str, Any]:
     """Return a stream's line in the list: its first target, and how odd the oddest one is."""
     skills = forecast.skill.reshape(len(live.speaker.horizons), -1)[:, 0]
     known = skills[np.isfinite(skills)]
     return {
         "stream": live.row.name,
+        "seq": forecast.seq,
         "status": forecast.status,
         "stale": live.stale,
         "anomaly": bool(np.any(forecast.anomaly_active)),

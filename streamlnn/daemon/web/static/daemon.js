@@ -3,6 +3,7 @@
 const AGAIN_MS = 2000;
 let token = sessionStorage.getItem("streamlnn-token") || "";
 let reading = null; // of the newest connection
+let place = null; // up to which events have been heard
 
 export class Refused extends Error {}
 
@@ -11,9 +12,9 @@ export function remember(given) {
   sessionStorage.setItem("streamlnn-token", given);
 }
 
-async function ask(path, options = {}) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch(`api/v1/${path}`, { ...options, headers, cache: "no-store" });
+async function ask(path, { headers, ...options } = {}) {
+  const own = token ? { Authorization: `Bearer ${token}` } : {};
+  const answer = await fetch(`api/v1/${path}`, { ...options, headers: { ...own, ...headers }, cache: "no-store" });
   if (answer.status === 401) throw new Refused("a token is asked for");
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer;
@@ -36,7 +37,8 @@ export async function listen(stream, { told, connected, lost }) {
     const again = heard;
     heard = false;
     try {
-      const answer = await ask(`live${query}`, { signal: own.signal });
+      const headers = place === null ? {} : { "Last-Event-ID": place };
+      const answer = await ask(`live${query}`, { signal: own.signal, headers });
       heard = true;
       connected();
       await frames(answer.body, told);
@@ -61,6 +63,7 @@ async function frames(body, told) {
 }
 
 function frame(part, told) {
-  const [event, data] = part.split("\n");
-  told(event.slice("event: ".length), JSON.parse(data.slice("data: ".length)));
+  const { id, event, data } = Object.fromEntries(part.split("\n").map((line) => line.split(/: (.*)/, 2)));
+  place = id ?? place;
+  if (event) told(event, JSON.parse(data));
 }
