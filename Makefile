@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
-CODE   := pyproject.toml README.md $(shell find streamlnn connectors -name '*.py')
+CODE   := pyproject.toml README.md $(shell find streamlnn connectors -name '*.py' -o -path '*/static/*')
 
-.PHONY: help demo test soak lint broker browser clean
+.PHONY: help demo test soak lint broker browser prometheus clean
 
 help:
 	@echo "make demo   watch live forecasts: a broker, a feed, the daemon (ARGS='--for 30s')"
@@ -17,7 +17,7 @@ help:
 demo: $(VENV)/demo
 	@$(BIN)/streamlnn demo $(ARGS)
 
-test: $(VENV)/dev broker browser
+test: $(VENV)/dev broker browser prometheus
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs streamlnn connectors
 
@@ -69,6 +69,19 @@ browser:
 	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	else \
 	  echo "chromium is missing, tests of the page will be skipped"; \
+	fi
+
+# The metrics are scraped by a real Prometheus; without one these tests are skipped (in CI: they
+# fail). Debian's package starts a server of its own, which only CI may be given unasked.
+prometheus:
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit 0; fi; \
+	if [ "$$CI" = true ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing prometheus"; \
+	  apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	else \
+	  echo "prometheus is missing, tests of the metrics with it will be skipped; install it with"; \
+	  echo "  Debian, Ubuntu: sudo apt-get install prometheus"; \
 	fi
 
 clean:

@@ -35,7 +35,7 @@ def stock_broker(folder: Path) -> Iterator[int]:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
         raise SystemExit("mosquitto is not installed: apt-get install mosquitto")
-    port, config = _free_port(), folder / "mosquitto.conf"
+    port, config = free_port(), folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     folder.chmod(0o755)
     broker = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)  # noqa: S603
@@ -111,7 +111,8 @@ def _dial(port: int, name: bytes) -> socket.socket:
     return sock
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

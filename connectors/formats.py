@@ -12,6 +12,7 @@ import msgspec
 
 from connectors.columns import columns_of, sniff, split, text_of
 from connectors.heard import HeardReader
+from connectors.influx import InfluxReader
 from connectors.lines import LINE_LIMIT
 from connectors.stamps import from_moment, from_seconds
 from streamlnn.pipeline.contract import Message
@@ -170,11 +171,14 @@ class RecorderReader:
         return Message(topic, _bytes(payload), from_seconds(time), retained=kept)
 
 
-AnyReader = CsvReader | HeardReader | JsonLinesReader | MosquittoReader | RecorderReader
+AnyReader = (
+    CsvReader | HeardReader | InfluxReader | JsonLinesReader | MosquittoReader | RecorderReader
+)
 
 READERS: dict[str, type[AnyReader]] = {
     "streamlnn": HeardReader,
     "csv": CsvReader,
+    "influx": InfluxReader,
     "jsonl": JsonLinesReader,
     "mosquitto": MosquittoReader,
     "mqtt-recorder": RecorderReader,

@@ -13,8 +13,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from pydantic import AfterValidator, BaseModel, Field, PositiveFloat, model_validator
 
+from connectors.formats import READERS
 from connectors.heard import Origin
-from connectors.recordings import Format, Recording
+from connectors.recognised import Format
+from connectors.recordings import open_recording
+from streamlnn.errors import ConfigError
 from streamlnn.model.records import NANOSECONDS
 from streamlnn.pipeline.contract import Batch, Context, EndOfSource, Message, Settings
 
@@ -108,8 +111,8 @@ class ReplaySource:
     `time_of` tells a message's time in nanoseconds, for the speed and for `from` and `to`: the
     time of receipt in the recording unless it is set, before the first `read`, to something that
     looks into the payload.
-    `format` is known once connected. Can be resumed at any message. `open_recording` returns what
-    stands in the place of a `Recording`, from the path and the format.
+    `format` is known once connected. Can be resumed at any message. `opened` makes a `Recording`,
+    or what stands in its place, of the path and the format.
     """
 
     Settings: ClassVar[type[BaseModel]] = ReplaySettings
@@ -119,14 +122,14 @@ class ReplaySource:
         self,
         settings: ReplaySettings,
         context: Context,
-        open_recording: Callable[[str, str], Any] = Recording,
+        opened: Callable[[str, str], Any] = open_recording,
     ) -> None:
         self.id = settings.id
-        self.format = "csv" if settings.format == "csv" else "json"
+        self.format = _codec_of(settings.format)
         self.time_of: TimeOf = _received
         self._settings = settings
-        self._clock = context.clock
-        self._open = open_recording
+        self._clock, self._is_live = context.clock, context.daemon
+        self._open = opened
         self._recording: Any = None
         self._entries = _nothing()
         self._next: tuple[Message, int] | None = None
@@ -137,9 +140,15 @@ class ReplaySource:
         self._offset = 0
 
     def connect(self, position: str | None) -> None:
-        """Open and recognise the recording. Raises `InputUnavailable`."""
+        """Open and recognise the recording. Raises `InputUnavailable`.
+
+        Raises `ConfigError` in the daemon, which had to choose a codec before anybody looked, for a
+        recording whose payloads need another one.
+        """
         self.close()
         self._recording = self._open(self._settings.path, self._settings.format)
+        if self._is_live:
+            self._refuse_unnamed(self._recording.format)
         self.format = self._recording.codec
         self._offset = _Position.parse(position).offset
         self._begin(self._recording)
@@ -203,6 +212,12 @@ class ReplaySource:
         """Close the recording."""
         self._entries.close()
         self._recording = self._next = None
+
+    def _refuse_unnamed(self, form: str) -> None:
+        if _codec_of(form) not in (self.format, "csv"):
+            raise ConfigError(
+                [f"source {self.id!r}: {self._settings.path} needs to be told: format = {form!r}"]
+            )
 
     def _begin(self, recording: Any) -> None:
         self._pace = Pace(self._speed)
@@ -271,6 +286,11 @@ class ReplaySource:
                 "as it can be read",
                 self._settings.path,
             )
+
+
+def _codec_of(form: str) -> str:
+    """Return the codec of a format, as far as its name tells."""
+    return getattr(READERS.get(form), "codec", "json")
 
 
 def _nothing() -> Generator[tuple[Message, int]]:

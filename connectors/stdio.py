@@ -34,11 +34,14 @@ ORIGIN = "stdin"
 
 
 class StdinSettings(Settings):
-    """The options of standard input: JSON lines, or CSV whose first line may be a header."""
+    """The options of standard input.
+
+    JSON lines, CSV whose first line may be a header, or InfluxDB line protocol.
+    """
 
     kind: Literal["stdin"] = "stdin"
     id: str = "stdin"
-    format: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv", "influx"] = "json"
 
 
 class StdinSource:

@@ -44,7 +44,7 @@ class TailSettings(Settings):
     kind: Literal["tail"] = "tail"
     id: str = "tail"
     paths: list[str] = Field(min_length=1)
-    format: Literal["csv", "jsonl"] | None = None
+    format: Literal["csv", "jsonl", "influx"] | None = None
     start: Literal["saved-or-end", "saved-or-begin", "begin", "end"] = "saved-or-end"
     poll: Duration = 0.25
     rotate_wait: Duration = 5.0
@@ -67,7 +67,7 @@ class TailSource:
 
     def __init__(self, settings: TailSettings, context: Context) -> None:
         self.id = settings.id
-        self.format = "csv" if _is_csv(settings) else "json"
+        self.format = _codec(settings)
         self._settings = settings
         self._clock = context.clock
         self._watcher = Watcher(settings.paths, settings.rotate_wait)
@@ -258,7 +258,7 @@ def _as_text(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _is_csv(settings: TailSettings) -> bool:
-    if settings.format is not None:
-        return settings.format == "csv"
-    return _CSV.search(settings.paths[0]) is not None
+def _codec(settings: TailSettings) -> str:
+    if settings.format is None:
+        return "csv" if _CSV.search(settings.paths[0]) else "json"
+    return "json" if settings.format == "jsonl" else settings.format

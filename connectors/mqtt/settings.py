@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -23,6 +24,9 @@ _TRANSPORTS: dict[str, tuple[Transport, bool, int]] = {
     "wss": ("websockets", True, 443),
     "unix": ("unix", False, 1),
 }
+
+
+_HOST = re.compile(r"[\w.-]{1,80}(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,18 @@ class Address:
         """Read `url`. Raises `ValueError`, with the way out, when it is no broker's address."""
         parts = urlsplit(url)
         if parts.scheme not in _TRANSPORTS:
-            raise ValueError(f"a broker's url begins with {', '.join(_TRANSPORTS)}, then ://")
+            raise ValueError(
+                f"a broker's url begins with {', '.join(_TRANSPORTS)}, then ://{_meant(url)}"
+            )
         if parts.username is not None or parts.password is not None:
             raise ValueError("a url is logged: write username and password_file instead")
-        transport, secure, port = _TRANSPORTS[parts.scheme]
+        transport, secure, usual = _TRANSPORTS[parts.scheme]
         if transport == "unix":
-            return cls(transport, secure, _socket_path(url), port)
+            return cls(transport, secure, _socket_path(url), usual)
         if not parts.hostname:
             raise ValueError(f"the url names no host: write {parts.scheme}://HOST:PORT")
         path = parts.path if transport == "websockets" else ""
-        return cls(transport, secure, parts.hostname, parts.port or port, path)
+        return cls(transport, secure, parts.hostname, _port(parts) or usual, path)
 
     @property
     def is_private(self) -> bool:
@@ -69,6 +75,24 @@ class Address:
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        usual = f"{parts.scheme}://{parts.hostname}:{_TRANSPORTS[parts.scheme][2]}"
+        raise ValueError(f"the port is a number up to 65535: write {usual}") from None
+
+
+def _meant(url: str) -> str:
+    """Return what an address without one of our schemes was meant to be, in words."""
+    scheme, _, rest = url.rpartition("://")
+    host = rest.partition("/")[0]
+    if "@" in url or not _HOST.fullmatch(host):
+        return ""  # a password may stand in it, and would be logged
+    secure = scheme.lower() in ("ssl", "tls", "https", "tcps", "mqtt+ssl")
+    return f"; did you mean {'mqtts' if secure else 'mqtt'}://{host}?"
 
 
 def _socket_path(url: str) -> str:
@@ -138,7 +162,7 @@ class BrokerSettings(Settings):
     username: str = ""
     password: SecretStr | None = None
     password_file: str = Field(default="", description="read at each connect")
-    tls: Tls = Tls()
+    tls: Tls = Field(default=Tls(), examples=[{"ca": "/etc/streamlnn/ca.pem"}])
     keepalive: Duration = Field(
         default="30s", validate_default=True, description="how soon a dead connection is noticed"
     )
@@ -193,13 +217,16 @@ class BrokerSettings(Settings):
         raise NotConnected(f"password_file {reason}")
 
     def doubts(self) -> list[str]:
-        """Return that a password would go over the network for all to read, where it would."""
-        if not self.username or not self.url or self.address.is_private:
-            return []
-        return [
-            f"the password for {self.url} goes over the network in plain text: "
-            "write mqtts or wss, and let the broker listen there"
-        ]
+        """Return that a password would go over the network for all to read, or another doubt."""
+        told = []
+        if self.url and not self.address.secure and self.address.port == _TRANSPORTS["mqtts"][2]:
+            told.append(f"{self.url}: port 8883 is that of encrypted connections: write mqtts://")
+        if self.username and self.url and not self.address.is_private:
+            told.append(
+                f"the password for {self.url} goes over the network in plain text: "
+                "write mqtts or wss, and let the broker listen there"
+            )
+        return told
 
 
 class MqttSourceSettings(BrokerSettings):

@@ -14,12 +14,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from streamlnn.daemon.guard import Access, Guard, as_json
-from streamlnn.daemon.metrics import registry
+from streamlnn.daemon.metrics import StreamCollector, alone, registry
 from streamlnn.daemon.status import HEARTBEAT_LIMIT_SECS, START_LIMIT_SECS, Status
 from streamlnn.daemon.web import page
 from streamlnn.daemon.web.history import History
@@ -30,6 +31,8 @@ ENDPOINTS = {
     "/healthz": "200 while the pipeline's loop turns",
     "/readyz": "200 once the state is restored and every source is connected",
     "/metrics": "Prometheus metrics",
+    "/metrics/streams": "the newest value and forecasts of single streams, also for Prometheus; "
+    "?match=PATTERN of those that fit",
     "/api/v1/streams": "the streams: the newest forecast's time and status of each, who is stale",
     "/api/v1/streams/ID": "the newest forecast of a stream, its events, and why it is what it is",
     "/api/v1/streams/ID/history": "its latest hours: values, and what was forecast",
@@ -49,13 +52,15 @@ def application(
         Route("/healthz", views.health),
         Route("/readyz", views.readiness),
         Route("/metrics", views.metrics),
+        Route("/api/v1", views.endpoints),
+        Route("/metrics/streams", views.stream_metrics),
         Route("/api/v1/streams", views.streams),
         Route("/api/v1/streams/{id:path}", views.stream),
         Route("/api/v1/live", views.live),
     ]
-    guard = Middleware(Guard, access=access)
+    around = [Middleware(Guard, access=access), Middleware(GZipMiddleware)]
     return Starlette(
-        routes=routes, middleware=[guard], exception_handlers={HTTPException: _not_found}
+        routes=routes, middleware=around, exception_handlers={HTTPException: _not_found}
     )
 
 
@@ -67,6 +72,9 @@ class _Views:
         self._history = history
         self._store = store
         self._registry = registry(status)
+
+    def endpoints(self, request: Request) -> Response:  # noqa: ARG002
+        return as_json(ENDPOINTS)
 
     def health(self, request: Request) -> Response:  # noqa: ARG002
         if self._status.alive():
@@ -87,6 +95,10 @@ class _Views:
 
     def metrics(self, request: Request) -> Response:  # noqa: ARG002
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def stream_metrics(self, request: Request) -> Response:
+        collector = StreamCollector(self._status, request.query_params.get("match", "*"))
+        return Response(generate_latest(alone(collector)), media_type=CONTENT_TYPE_LATEST)
 
     def streams(self, request: Request) -> Response:  # noqa: ARG002
         now = self._status.snapshot()

@@ -49,7 +49,17 @@ _format_option = click.option(
 @click.version_option(version("streamlnn"), prog_name="streamlnn")
 @verbosity
 def cli() -> None:
-    """Forecast sensor streams, learning from every sample."""
+    """Forecast sensor streams, learning from every sample.
+
+    \b
+    streamlnn demo                     shows it at work
+    streamlnn init -o plant.toml       writes a configuration to begin with,
+                                       or with --discover 60s one for your broker
+    streamlnn check plant.toml         finds what is wrong with it
+    streamlnn run plant.toml           follows the streams
+
+    STREAMLNN_CONFIG may name the configuration for all commands.
+    """  # noqa: D301 - click's mark of lines that it shall not fill
 
 
 @cli.result_callback()
@@ -98,6 +108,63 @@ def demo(speed: float, for_secs: float | None, no_page: bool) -> int:
 
 
 @cli.command()
+@click.option(
+    "--discover",
+    metavar="SECS",
+    callback=options.read_by(options.seconds),
+    help="Listen to the broker for SECS, and propose what to follow.",
+)
+@click.option(
+    "--broker",
+    metavar="URL",
+    default="mqtt://localhost:1883",
+    show_default=True,
+    help="Where the broker listens.",
+)
+@click.option("--username", metavar="NAME", default="", help="Who we are to the broker.")
+@click.option("--password-file", type=FILE, metavar="FILE", help="Holds the broker's password.")
+@click.option("--ca", type=FILE, metavar="FILE", help="Authority to trust, with mqtts and wss.")
+@click.option(
+    "--topic",
+    metavar="FILTER",
+    multiple=True,
+    default=["#"],
+    show_default=True,
+    help="What to listen to; may be repeated.",
+)
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write to FILE, not to stdout.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@verbosity
+def init(
+    discover: float | None,
+    broker: str,
+    username: str,
+    password_file: Path | None,
+    ca: Path | None,
+    topic: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+) -> int:
+    """Write a configuration to begin with.
+
+    With --discover it follows what the broker says meanwhile: topics are grouped, times and
+    numbers recognised, and what cannot be forecast is told with the reason. Nothing is published,
+    and the daemon's session is not touched. Exits with 69 if nothing was heard.
+    """
+    set_up_logs()
+    from streamlnn.daemon.init import broker_of
+    from streamlnn.daemon.init import init as write_config
+
+    return write_config(
+        output,
+        force=force,
+        broker=broker_of(broker, username, password_file, ca),
+        discover_secs=discover,
+        topics=topic,
+    )
+
+
+@cli.command()
 @config_argument
 @click.option("--connect", is_flag=True, help="Also try to connect every source.")
 @click.option("--sample", type=FILE, metavar="FILE", help="Show what this payload is read as.")
@@ -107,7 +174,11 @@ def demo(speed: float, for_secs: float | None, no_page: bool) -> int:
 def check(
     config: Path, connect: bool, sample: Path | None, topic: str | None, as_json: bool
 ) -> int:
-    """Find every error of a configuration, without running it."""
+    """Find every error of a configuration, without running it.
+
+    Tells all at once, each with its line and the way out, and exits with 78; else sums up what
+    would be followed and what it costs. Warnings are of what is allowed and seldom meant.
+    """
     if topic and not sample:
         raise click.UsageError("--topic says where a sample came from: give --sample FILE too.")
     set_up_logs()

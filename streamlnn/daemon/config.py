@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import pathlib
-import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +18,8 @@ from streamlnn.daemon.crosscheck import Read, cross_check, idle_sources
 from streamlnn.daemon.lines import Path, excess_line, key_lines
 from streamlnn.daemon.problems import Problems, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
-from streamlnn.daemon.tables import WRITTEN, homes
+from streamlnn.daemon.syntax import explain
+from streamlnn.daemon.tables import WRITTEN, homes, meant_table
 from streamlnn.daemon.variables import substitute
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline import plugins
@@ -30,8 +30,11 @@ Table = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _LISTED = ", ".join(WRITTEN.values())
+_NEEDED = {
+    "source": 'missing; add a [[source]] table with kind = "mqtt" and its url',
+    "stream": "missing; add a [[stream]] table that says what to follow",
+}
 _EXCESS = "nested too deeply, or a name or number too long; no setting needs it: take it out"
-_SYNTAX = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,17 @@ def load(path: pathlib.Path | str, *, live: bool = True) -> Config:
     try:
         text = place.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(
-            [f"{path}: cannot be read: {error.strerror}; name another file"]
-        ) from None
+        way_out = "name the file in it" if place.is_dir() else _another(place)
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}; {way_out}"]) from None
     except UnicodeDecodeError as error:
         line = place.read_bytes().count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
     return loads(text, str(path), live=live, path=place)
+
+
+def _another(place: pathlib.Path) -> str:
+    make = "" if place.exists() else f", or make it: streamlnn init -o {shlex.quote(str(place))}"
+    return f"name another file{make}"
 
 
 def loads(
@@ -108,21 +115,13 @@ def _parse(text: str, name: str) -> Table:
     try:
         document, excess = tomllib.loads(text), excess_line(text)
     except tomllib.TOMLDecodeError as error:
-        match = _SYNTAX.fullmatch(str(error))
-        line = match["line"] if match and match["line"] else text.count("\n") + 1
-        what = match["what"] if match else str(error)
-        raise ConfigError([f"{name}:{line}: not TOML: {what}; {_syntax_hint(what)}"]) from None
+        line, what = explain(text, error)
+        raise ConfigError([f"{name}:{line}: {what}"]) from None
     except (RecursionError, ValueError):  # brackets without end, a number without end
         document, excess = {}, excess_line(text) or 1
     if excess:
         raise ConfigError([f"{name}:{excess}: {_EXCESS}"])
     return document
-
-
-def _syntax_hint(what: str) -> str:
-    if "twice" in what or "overwrite" in what or "immutable" in what:
-        return "write each key and table once, and [[source]], [[stream]], [[sink]] in two brackets"
-    return 'write key = value, text in quotes: listen = "127.0.0.1:8642"'
 
 
 class _Reader:
@@ -157,12 +156,15 @@ class _Reader:
         self, sources: list[Connector], streams: list[Table], sinks: list[Connector]
     ) -> Iterator[tuple[Path, str]]:
         """Tell what a daemon lacks, unless what was written for it is wrong already."""
+        if not self._document:
+            yield ("source",), "nothing stands here yet; `streamlnn init` writes one to begin with"
+            return
         froms = [str(table.get("from")) for table in streams]
-        if "source" not in self._document:
-            yield ("source",), 'missing; add a [[source]] table with kind = "mqtt" and its url'
-        elif "stream" not in self._document:
-            yield ("stream",), "missing; add a [[stream]] table that says what to follow"
-        elif {*froms} <= {source.id for source in sources}:
+        misspelt = {meant_table(name) for name in self._document if name not in WRITTEN}
+        for role, text in _NEEDED.items():
+            if role not in self._document and role not in misspelt:
+                yield (role,), text
+        if _NEEDED.keys() <= self._document.keys() and {*froms} <= {one.id for one in sources}:
             yield from idle_sources(sources, froms, sinks)
 
     def _single(self, model: type[_Model], name: str) -> _Model | None:
@@ -178,10 +180,11 @@ class _Reader:
                 self._problems.add((name,), self._misplaced(name, value))
 
     def _misplaced(self, name: str, value: object) -> str:
-        if not isinstance(value, dict | list):
+        listed = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, dict) for one in listed):
             return unknown_key(name, [], homes()) + " (it stands before the first table)"
-        near = get_close_matches(name, WRITTEN, n=1)
-        hint = f"did you mean {WRITTEN[near[0]]}?" if near else f"known are {_LISTED}"
+        meant = meant_table(name)
+        hint = f"did you mean {WRITTEN[meant]}?" if meant else f"known are {_LISTED}"
         return f"unknown table; {hint}"
 
     def _tables(self, role: str) -> list[Table]:

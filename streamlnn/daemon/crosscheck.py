@@ -79,14 +79,16 @@ def _one_of(names: Sequence[str]) -> str:
 
 def _about(stream: Read, sources: Sequence[Connector]) -> Iterator[tuple[str, str]]:
     for key, text in _stream(stream.settings, sources):
-        if key not in stream.wrong and not (key == "seasons" and "horizons" in stream.wrong):
+        misspelt = key not in stream.settings.model_fields_set and nearest(key, [*stream.wrong])
+        depends = key == "seasons" and "horizons" in stream.wrong
+        if key not in stream.wrong and not misspelt and not depends:
             yield key, text
 
 
 def _stream(stream: StreamSettings, sources: Sequence[Connector]) -> Iterator[tuple[str, str]]:
     source = next((source for source in sources if source.id == stream.from_), None)
     if source is None:
-        yield from _lost(stream, [source.id for source in sources])
+        yield from _lost(stream, sources)
     else:
         yield from _fitting(stream, source)
     if stream.topic is not None:
@@ -96,9 +98,10 @@ def _stream(stream: StreamSettings, sources: Sequence[Connector]) -> Iterator[tu
         yield "seasons", "write seasons and horizons alike: both as durations or both as samples"
 
 
-def _lost(stream: StreamSettings, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if not ids:
-        return
+def _lost(stream: StreamSettings, sources: Sequence[Connector]) -> Iterator[tuple[str, str]]:
+    ids = [source.id for source in sources]
+    if not ids or not all(source.kind for source in sources):
+        return  # a source without a kind has been told, and may be the one that is meant
     if stream.from_ is None:
         yield "from", f"missing, and there are several sources; name one of {', '.join(ids)}"
     else:

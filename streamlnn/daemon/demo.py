@@ -144,7 +144,7 @@ def _compile() -> None:
 def _introduction(port: int, address: str | None, speed: float) -> str:
     tick = TICK_SECS / speed
     lines = [
-        f"{'HTTP':10}{address}" if address else "",
+        f"{'Page':10}{address}/   (health, metrics and JSON, too)" if address else "",
         f"{'MQTT':10}mosquitto_sub -h {HOST} -p {port} -v -t '{BASE}/#'",
         f"{'Recorded':10}waterworks/main: a water main in 2022; an hour passes every {tick:g} s",
         f"{'Simulated':10}plant/*: tank is healthy, bearing drifts, valve gets stuck, motor spikes",

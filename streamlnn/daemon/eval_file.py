@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
+from streamlnn.daemon.bar import Bar
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.eval_events import event_lines, print_events
 from streamlnn.daemon.eval_plans import Asked, plans_for, reach, times_of
@@ -58,12 +59,14 @@ def eval_file(
     for readings in streams.values():
         check_columns(file, readings, target, inputs, config, format)
     rows: list[Row] = []
-    with _opened(events) as lines, _album(plot, streams, asked) as album:
+    bar = Bar("forecasting", total=_steps(streams, asked, skip))
+    with _opened(events) as lines, _album(plot, streams, asked) as album, bar:
         for name, readings in streams.items():
-            plays = _play(readings, asked, instance, skip)
+            plays = _play(readings, asked, instance, skip, bar)
             rows += [row for played in plays for row in evaluate(played, skip=skip)]
             lines.writelines(event_lines(plays, [reading.time for reading in readings]))
             if plays and not json:
+                bar.clear()
                 print_events(name, episodes(plays))
             if album:
                 album.add(plays, episodes(plays))
@@ -71,7 +74,14 @@ def eval_file(
     return 0
 
 
-def _play(readings: list[Reading], asked: Asked, instance: str, skip: int) -> list[Played]:
+def _steps(streams: dict[str, list[Reading]], asked: Asked, skip: int) -> int:
+    records = sum(len(readings) for readings in streams.values() if len(readings) > skip)
+    return records * max(1, len(asked.target))
+
+
+def _play(
+    readings: list[Reading], asked: Asked, instance: str, skip: int, bar: Bar
+) -> list[Played]:
     """Return the stream's targets, forecast; nothing where none of them could be scored."""
     times, names = times_of(readings), readings[0].layout.names
     values = np.stack([reading.values for reading in readings])
@@ -81,15 +91,15 @@ def _play(readings: list[Reading], asked: Asked, instance: str, skip: int) -> li
             return []
         words = plan.speaker(instance, readings[0].stream, 0)
         columns = [names.index(name) for name in plan.layout.names]
-        plays.append(play(words, plan, times, values[:, columns]))
+        plays.append(play(words, plan, times, values[:, columns], after_each=bar.add))
     return plays
 
 
 def _tell(file: Path, rows: list[Row], skip: int, *, json: bool) -> None:
     if not rows:
         raise InputUnavailable(
-            f"{file}: no stream has more than {skip} records to score; give a longer recording, "
-            "or a lower --skip"
+            f"{file}: no stream has more than {skip} records and the furthest horizon behind them "
+            "to score; give a longer recording, a lower --skip, or shorter --horizons"
         )
     if json:
         click.echo(jsonlib.dumps([_plain(row) for row in rows]))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from streamlnn.daemon.bar import Bar
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.recorded import messages_of, open_recording, read_streams
@@ -30,12 +31,14 @@ def read_all(
     streams = read_streams(config, source, _asked(fields, time))
     found: dict[str, list[Reading]] = defaultdict(list)
     problem = None
-    for message in messages_of(source):
-        try:
-            for reading in streams.read(message):
-                found[reading.stream].append(reading)
-        except DecodeError as error:
-            problem = problem or error
+    with Bar("reading", lambda: source.progress) as bar:
+        for message in messages_of(source):
+            bar.add()
+            try:
+                for reading in streams.read(message):
+                    found[reading.stream].append(reading)
+            except DecodeError as error:
+                problem = problem or f"message {bar.count}: {error}"
     if not found:
         raise InputUnavailable(f"{file}: no record could be read: {problem or 'nothing matches'}")
     if problem:

@@ -41,8 +41,8 @@ class Server:
 
     def stop(self) -> None:
         """End the server, waiting for answers under way for up to 5 seconds."""
-        self._uvicorn.should_exit = True
         self._watch.stop()
+        self._uvicorn.should_exit = True
         self._thread.join(_STOP_SECS)
 
     def _run(self) -> None:

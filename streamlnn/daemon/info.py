@@ -68,7 +68,7 @@ class _Content:
         for one in told:
             if isinstance(one, DecodeError):
                 self._unread += 1
-                self._unread_because = self._unread_because or str(one)
+                self._unread_because = self._unread_because or f"message {self._messages}: {one}"
             else:
                 names = one.layout.names
                 facts = self._streams.setdefault(one.stream, StreamFacts(names))

@@ -1,41 +1,51 @@
 """The status as Prometheus metrics, prefix `streamlnn_`.
 
 A metric's label sets are those that the pipeline counted under: bounded in number, and never a
-topic. Forecasts of single streams are the API's business: they would make thousands of series.
+topic. Single streams are shown at an address of their own, to who asks for them: they would make
+thousands of series.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from statistics import fmean
-from typing import TYPE_CHECKING
 
-import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from streamlnn.daemon.status import Series, Snapshot, Status
-from streamlnn.model.units import ahead
-
-if TYPE_CHECKING:
-    from streamlnn.pipeline.live import LiveStream
+from streamlnn.daemon.stream_gauges import each, totals
 
 PREFIX = "streamlnn_"
 
 HELP = {
+    "messages_total": "Messages and lines read from the source.",
     "records_total": "Records accepted into the journal.",
     "dropped_total": "Messages that became no record, by reason.",
     "dead_letters_total": "Payloads that could not be read and were kept as dead letters.",
     "forecasts_total": "Forecasts made.",
     "events_total": "Events raised, by type.",
     "published_total": "Outputs that a sink's other side has confirmed.",
+    "failures_total": "Records that the model failed on.",
     "snapshots_total": "Snapshots of a stream's state written.",
+    "last_snapshot_timestamp_seconds": "When a stream's state was last written down, since 1970.",
+    "unsnapshotted_records": "Records that would be stepped once more after a crash.",
+    "newest_record_timestamp_seconds": "The newest time that a record told, seconds since 1970.",
+    "outbox_waiting": "Outputs that the sink's other side has not confirmed yet.",
     "heartbeat_timestamp_seconds": "When the pipeline's loop last turned, seconds since 1970.",
     "restored": "1 once the saved state is restored.",
     "source_ready": "1 while the source is connected.",
+    "source_messages_total": "Messages that came, those left out among them.",
+    "source_bytes_total": "Bytes of their payloads.",
+    "source_dropped_total": "Messages that the source left out, by reason.",
+    "source_lines_dropped_total": "Lines that the source left out, by reason.",
+    "source_connects_total": "Connections made; more than one tells of losses.",
+    "source_sessions_lost_total": "Times the broker had forgotten what it kept for us.",
+    "source_unacked": "Messages taken and not acknowledged to the broker yet.",
+    "source_files": "Files that are followed.",
+    "source_files_failing": "Files that cannot be read now.",
+    "sink_ready": "1 while the sink takes what it is given.",
     "streams": "Streams with a forecast.",
     "streams_stale": "Streams that have fallen silent.",
     "streams_by_status": "Streams whose newest forecast has this status.",
@@ -43,10 +53,18 @@ HELP = {
     "coverage_ratio": "Recent share of values inside the band, by horizon, mean of all streams.",
     "skill_ratio": "1 - MAE / MAE of persistence, by horizon, mean of all streams.",
     "info": "The version that is running.",
+    "value": "The newest value of a target.",
+    "forecast": "The newest forecast, by horizon; q is yhat, yhat_lower or yhat_upper.",
+    "anomaly_score": "How odd the newest errors of a target are, from 0 to 1.",
+    "anomaly_active": "1 while a target is odd.",
+    "streams_left_out": "Streams that fit the pattern and are not shown: there are too many.",
 }
 
-_MOST_RATIOS = 200
-"""Horizons that have a series; each table can have others."""
+_SINCE_START = frozenset(
+    f"source_{name}"
+    for name in ("messages", "bytes", "dropped", "connects", "sessions_lost", "lines_dropped")
+)
+"""What a source tells the newest count of: a counter to who scrapes it, `_total` at its end."""
 
 
 def registry(status: Status) -> CollectorRegistry:
@@ -54,9 +72,15 @@ def registry(status: Status) -> CollectorRegistry:
 
     Costs one snapshot of the status per scrape.
     """
-    own = CollectorRegistry()
-    own.register(StatusCollector(status))
+    own = alone(StatusCollector(status))
     ProcessCollector(namespace=PREFIX.rstrip("_"), registry=own)
+    return own
+
+
+def alone(collector: Collector) -> CollectorRegistry:
+    """Return a registry that shows nothing but what `collector` finds."""
+    own = CollectorRegistry()
+    own.register(collector)
     return own
 
 
@@ -70,36 +94,23 @@ class StatusCollector(Collector):
         """Return every counter and gauge as it is now."""
         snapshot = self._status.snapshot()
         gauges = dict(snapshot.gauges) | _own_gauges(snapshot)
-        gauges |= quality(self._status.watched().values())
-        return [*_families(snapshot.counters, "counter"), *_families(gauges, "gauge")]
+        gauges |= totals(self._status.watched().values())
+        counters = dict(snapshot.counters)
+        for name, labels in [key for key in gauges if key[0] in _SINCE_START]:
+            counters[f"{name}_total", labels] = round(gauges.pop((name, labels)))
+        return [*_families(counters, "counter"), *_families(gauges, "gauge")]
 
 
-def quality(lives: Iterable[LiveStream]) -> dict[Series, float]:
-    """Return, by horizon, coverage and skill as a mean over all streams and targets that know them.
+class StreamCollector(Collector):
+    """Shows the streams whose ids fit a pattern, each with its newest value and forecasts."""
 
-    Also how many streams have which status, and how many are odd now.
-    """
-    found: dict[Series, list[float]] = defaultdict(list)
-    counts: Counter[Series] = Counter({_status(one): 0 for one in ("warming", "ok", "drifting")})
-    counts["streams_anomalous", ()] = 0
-    for live in lives:
-        last = live.last
-        if last is None:
-            continue
-        forecast, words = last[0], live.speaker
-        counts[_status(forecast.status)] += 1
-        counts["streams_anomalous", ()] += bool(np.any(forecast.anomaly_active))
-        for name, values in (("coverage", forecast.coverage), ("skill", forecast.skill)):
-            rows = values.reshape(len(words.horizons), -1)
-            for h, row in zip(words.horizons, rows, strict=True):
-                key = (f"{name}_ratio", (("h", ahead(h, words.clock)),))
-                found[key] += [float(one) for one in row if np.isfinite(one)]
-    means = {key: fmean(values) for key, values in list(found.items())[:_MOST_RATIOS] if values}
-    return {**means, **counts}
+    def __init__(self, status: Status, match: str) -> None:
+        self._status = status
+        self._match = match
 
-
-def _status(status: str) -> Series:
-    return "streams_by_status", (("status", status),)
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges of every stream that is not stale; 500 streams at most."""
+        return _families(each(self._status.watched(), self._match), "gauge")
 
 
 def _own_gauges(snapshot: Snapshot) -> dict[Series, float]:
@@ -111,6 +122,8 @@ def _own_gauges(snapshot: Snapshot) -> dict[Series, float]:
     }
     for name, (state, _) in snapshot.sources.items():
         gauges["source_ready", (("source", name),)] = float(state == "ready")
+    for name, (state, _) in snapshot.sinks.items():
+        gauges["sink_ready", (("sink", name),)] = float(state == "ready")
     if snapshot.heartbeat is not None:
         gauges["heartbeat_timestamp_seconds", ()] = snapshot.heartbeat / 1e9
     return gauges

@@ -95,12 +95,14 @@ def recording_format(name: str) -> str:
     """Return the kind of recording, known to the connector that plays recordings."""
     if name == "auto":
         return name
+    from streamlnn.daemon.problems import nearest
     from streamlnn.pipeline import plugins
 
     settings = plugins.load("source", "replay").Settings
     known = get_args(settings.model_fields["format"].annotation)
     if name not in known:
-        raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
+        hint = nearest(name, known)
+        raise click.BadParameter(f"{name!r} is none of {', '.join(known)}{hint}")
     return name
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from streamlnn.daemon.bar import Bar
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.eval_plans import Asked, plans_for, times_of
 from streamlnn.daemon.eval_reading import read_all
@@ -137,7 +138,9 @@ def _from_recording(file: Path, config: Config | None, stream: str | None, form:
     words = plan.speaker(INSTANCE, readings[0].stream, 0)
     values = np.stack([one.values for one in readings])
     forecaster = plan.forecaster()
-    played = go_on(forecaster, words, plan, times_of(readings), values, states=True)
+    times = times_of(readings)
+    with Bar("forecasting", total=len(values)) as bar:
+        played = go_on(forecaster, words, plan, times, values, states=True, after_each=bar.add)
     return Subject(forecaster, played)
 
 

@@ -9,9 +9,11 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from streamlnn.daemon.lines import Path, line_of
+from streamlnn.daemon.toml import as_toml
 from streamlnn.errors import ConfigError
 
 _SECRETS = ("password", "token", "secret")
@@ -24,8 +26,27 @@ _EXPECTED = {
     "list": "a list in [ ]",
     "tuple": "a list in [ ]",
     "dict": "a table in { }",
-    "model": "a table",
+    "model": "a table in { }",
 }
+_EXPLAINED = ("extra_forbidden", "missing", "value_error", "literal_error")
+"""Kinds of errors whose messages say by themselves what to write."""
+
+
+_ELSEWHERE = {
+    **dict.fromkeys(("host", "hostname", "port", "server", "broker", "address", "uri"), ("url",)),
+    **dict.fromkeys(("user", "login"), ("username",)),
+    **dict.fromkeys(("ca", "cert", "key", "cafile", "ca_file", "ssl", "certificate"), ("tls",)),
+    **dict.fromkeys(("source", "input"), ("from",)),
+    **dict.fromkeys(("name", "stream"), ("id",)),
+    **dict.fromkeys(("interval", "period", "rate", "cadence"), ("every",)),
+    **dict.fromkeys(("values", "columns", "value"), ("fields",)),
+    **dict.fromkeys(("timestamp", "time_field", "time_format", "timezone"), ("time", "zone")),
+    **dict.fromkeys(("path", "file", "files", "glob"), ("paths", "path", "data_dir")),
+    **dict.fromkeys(("type",), ("kind",)),
+    **dict.fromkeys(("log_level", "loglevel", "logging"), ("log",)),
+    **dict.fromkeys(("data", "dir", "state_dir", "storage"), ("data_dir",)),
+}
+"""What other programs call a key of ours."""
 
 
 class Problems:
@@ -59,14 +80,14 @@ class Problems:
         self, error: ValidationError, model: type[BaseModel], path: Path, homes: Homes
     ) -> None:
         """Note all that pydantic found wrong with the table at `path`, which `model` describes."""
-        texts: dict[Path, list[str]] = {}
+        texts: dict[Path, dict[str, str]] = {}
         for details in error.errors(include_url=False):
             at = self._place(details, model, path)
             text = self._explain(details, model, path, at, homes)
-            if text not in texts.setdefault(at, []):
-                texts[at].append(text)
+            told = details["type"] in _EXPLAINED
+            texts.setdefault(at, {})[text] = "" if told else _example(model, at[len(path) :])
         for at, said in texts.items():
-            self.add(at, "; or ".join(said))
+            self.add(at, "; or ".join(said) + next(iter(said.values())))
 
     def _place(self, details: ErrorDetails, model: type[BaseModel], path: Path) -> Path:
         """Return the path of what is wrong: for a whole table, the first key that is mentioned."""
@@ -118,7 +139,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
     >>> nearest("topci", ["topic", "id"])
     "; did you mean 'topic'?"
     """
-    close = get_close_matches(word, known, n=1)
+    close = get_close_matches(word, known, n=1) or get_close_matches(word.lower(), known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -129,16 +150,33 @@ def unknown_key(key: str, known: Sequence[str], homes: Homes) -> str:
     'unknown key; it belongs in [http]'
     """
     home = next((table for table, inside in homes.items() if key in inside), None)
+    meant = next((word for word in _ELSEWHERE.get(key.lower(), ()) if word in known), None)
+    if meant:
+        return f"unknown key; did you mean {meant!r}?"
     if near := nearest(key, known):
-        return f"unknown key{near}"
+        return f"unknown key{near}" + (f" ({key!r} belongs in {home})" if home else "")
     if home:
         return f"unknown key; it belongs in {home}"
     return f"unknown key; {'the keys here are ' + ', '.join(known) if known else 'leave it out'}"
 
 
-def _missing(key: str, model: type[BaseModel] | None) -> str:
+def _field(key: str, model: type[BaseModel] | None) -> FieldInfo | None:
     fields = model.model_fields if model else {}
-    field = next((field for name, field in fields.items() if key in (name, field.alias)), None)
+    return next((field for name, field in fields.items() if key in (name, field.alias)), None)
+
+
+def _example(model: type[BaseModel], inside: Path) -> str:
+    """Return how the key at `inside` a table is written, or one around it, from its settings."""
+    for depth in range(len(inside), 0, -1):
+        key = str(inside[depth - 1])
+        field = _field(key, _inner(model, inside[: depth - 1]))
+        if field and field.examples:
+            return f"; write {key} = {' or '.join(map(as_toml, field.examples))}"
+    return ""
+
+
+def _missing(key: str, model: type[BaseModel] | None) -> str:
+    field = _field(key, model)
     hint = f" ({field.description})" if field and field.description else ""
     return f"missing; add {key} = ...{hint}"
 

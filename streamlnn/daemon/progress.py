@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import Any, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
+from streamlnn.daemon.bar import Bar
 from streamlnn.pipeline.observer import Observer
+
+_NOT_LEFT_OUT = (
+    "messages_total",
+    "records_total",
+    "forecasts_total",
+    "events_total",
+    "published_total",
+    "snapshots_total",
+)
 
 
 class Progress(Observer):
     """Counts what the loop does, and shows how far it has come where somebody is looking.
 
-    `source` tells its `progress`, the share of the recording that has been read, or None.
+    `source` tells its `progress`, the share of the recording that has been read, or None. With
+    `hidden` nothing is shown: the forecasts themselves are.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, *, hidden: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self.streams: set[str] = set()
-        self._source = source
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[records]} records"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task("replaying", total=1.0, records=0)
+        self._bar = Bar("replaying", lambda: source.progress, hidden=hidden)
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._bar.clear()
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
         """Add `n` to a counter."""
         self.counts[labels.get("reason", name)] += n
         if name == "records_total":
-            done = self._source.progress
-            total = None if done is None else 1.0
-            self._bar.update(self._task, completed=done, total=total, records=self.counts[name])
+            self._bar.add(n)
 
     def forecast(self, stream: str, payload: bytes) -> None:  # noqa: ARG002
         """Note a stream's newest forecast."""
@@ -55,12 +48,7 @@ class Progress(Observer):
 
     def summary(self) -> str:
         """Return what was read, and what was left out and why."""
-        known = ("messages_total", "records_total", "forecasts_total", "published_total")
-        left_out = {
-            name: n
-            for name, n in self.counts.items()
-            if n and name not in (*known, "snapshots_total")
-        }
+        left_out = {name: n for name, n in self.counts.items() if n and name not in _NOT_LEFT_OUT}
         text = (
             f"{self.counts['messages_total']} messages, {self.counts['records_total']} records "
             f"of {len(self.streams)} streams"

@@ -20,7 +20,9 @@ from typing import IO, Any, Self, cast
 import click
 import msgspec
 
+from streamlnn.daemon.bar import Bar
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.footprint import size
 from streamlnn.daemon.run import make_sources, stopping
 from streamlnn.errors import InputUnavailable, StreamlnnError
 from streamlnn.pipeline.contract import Message, Source
@@ -44,7 +46,8 @@ def record(config: Config, output: Path, *, for_secs: float | None) -> int:
     with_topics = {one.id for one in config.sources if one.has_topics}
     with Recorder(output, with_topics) as recorder, stopping(recorder, for_secs):
         log.info("recording %s to %s", ", ".join(one.id for one in sources), output)
-        _record(sources, recorder)
+        with _bar(recorder, for_secs) as bar:
+            _record(sources, recorder, bar)
     counts = recorder.counts
     told = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items())) or "nothing came"
     click.echo(f"{output}: {counts.total()} messages ({told})", err=True)
@@ -56,6 +59,8 @@ def record(config: Config, output: Path, *, for_secs: float | None) -> int:
 class Recorder:
     """A file that messages are written to, line by line; set `stop` to end the recording.
 
+    `counts` are the messages of each source, `bytes` what they took, before compression.
+
     Raises `click.UsageError` for a file that is there already, and `StreamlnnError` when it cannot
     be written.
     """
@@ -63,6 +68,7 @@ class Recorder:
     def __init__(self, path: Path, with_topics: set[str]) -> None:
         self.stop = threading.Event()
         self.counts: Counter[str] = Counter()
+        self.bytes = 0
         self._path = path
         self._with_topics = with_topics
         self._file: IO[bytes]
@@ -91,9 +97,9 @@ class Recorder:
         """Write messages that a source has heard."""
         self.counts[source.id] += len(messages)
         has_topics = source.id in self._with_topics
-        self._try(
-            lambda: self._file.write(b"".join(_line(source, one, has_topics) for one in messages))
-        )
+        lines = b"".join(_line(source, one, has_topics) for one in messages)
+        self.bytes += len(lines)
+        self._try(lambda: self._file.write(lines))
 
     def flush_if_due(self) -> None:
         """Let go of what is buffered, now and then: a kill loses no more than that."""
@@ -115,7 +121,17 @@ class Recorder:
         )
 
 
-def _record(sources: Sequence[Source], recorder: Recorder) -> None:
+def _bar(recorder: Recorder, for_secs: float | None) -> Bar:
+    began = time.monotonic()
+    return Bar(
+        "recording",
+        lambda: min(1.0, (time.monotonic() - began) / for_secs) if for_secs else None,
+        what="messages",
+        more=lambda: size(recorder.bytes),
+    )
+
+
+def _record(sources: Sequence[Source], recorder: Recorder, bar: Bar) -> None:
     feeds = [Feed(source, lambda _: None, Observer()) for source in sources]
     try:
         while not recorder.stop.is_set() and not all(feed.ended for feed in feeds):
@@ -123,6 +139,7 @@ def _record(sources: Sequence[Source], recorder: Recorder) -> None:
             if not any(took):
                 recorder.stop.wait(IDLE_SECS / 10)
             recorder.flush_if_due()
+            bar.add(recorder.counts.total() - bar.count)
     finally:
         for source in sources:
             source.close()

@@ -99,15 +99,20 @@ def _tables(config: Config, source: Any) -> list[StreamSettings]:
 def _everything(source: Any, otherwise: StreamSettings | None) -> list[StreamSettings]:
     settings = otherwise or StreamSettings()
     if len(source.sources) < 2:
-        return [settings.model_copy(update={"topic": "#"} if source.has_topics else {})]
+        return [settings.model_copy(update=_from(source.has_topics, source.format))]
+    tables = {name: _from(one.has_topics, one.codec) for name, one in source.sources.items()}
     return [
-        settings.model_copy(
-            update={"from_": name, "topic": "#", "id": f"{name}/{{topic}}"}
-            if one.has_topics
-            else {"from_": name, "id": f"{name}/{{stem}}"}
-        )
-        for name, one in source.sources.items()
+        settings.model_copy(update=table | {"from_": name, "id": f"{name}/{table['id']}"})
+        for name, table in tables.items()
     ]
+
+
+def _from(has_topics: bool, codec: str) -> dict[str, str]:
+    """Return the origin of all messages, and the id of their streams."""
+    told = getattr(plugins.load("codec", codec), "id", None)
+    if has_topics:
+        return {"topic": "#", "id": told or "{topic}"}
+    return {"id": told or "{stem}"}
 
 
 def _problem(problem: ErrorDetails) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +63,9 @@ def replay(
         form=format,
         retained=_retained(config),
     )
-    with Lines(output, expect, events) as lines, Progress(source) as observer:
+    # Bar and forecasts on one screen would write into each other.
+    hidden = output is None and sys.stdout.isatty()
+    with Lines(output, expect, events) as lines, Progress(source, hidden=hidden) as observer:
         pipeline = _pipeline(config, source, lines, into, publish, observer)
         stepping.warm()
         with stopping(pipeline, None):

@@ -24,6 +24,7 @@ from streamlnn.pipeline.settings import MAX_STREAMS
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)\s*", re.IGNORECASE)
 _LEVEL = re.compile(r"[\w.-]+")
+_NO_LEVEL = re.compile(r"[^\w.-]+")
 _PREFIXES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -51,7 +52,11 @@ def _bytes(value: object) -> int:
 
 def _topic_level(value: str) -> str:
     if not _LEVEL.fullmatch(value):
-        raise ValueError(f"{value!r} will stand in topics; take letters, digits, _ . and - only")
+        fit = _NO_LEVEL.sub("-", value).strip("-")
+        hint = f", such as {fit!r}" if fit else ""
+        raise ValueError(
+            f"{value!r} will stand in topics; take letters, digits, _ . and - only{hint}"
+        )
     return value
 
 
@@ -92,7 +97,7 @@ class DaemonSettings(Settings):
     """The `[daemon]` table: who this daemon is and where it keeps what it knows."""
 
     instance: Annotated[str, AfterValidator(_topic_level)] = Field(
-        default="streamlnn", description="Client id, level of the output topics, label of metrics"
+        default="streamlnn", description="Client id, and level of the output topics"
     )
     data_dir: FilePath = Field(
         default_factory=_state_home,
@@ -114,7 +119,7 @@ class DaemonSettings(Settings):
     max_streams: int = Field(
         default=MAX_STREAMS, ge=1, description="So many streams at most; each takes memory"
     )
-    log: LogSettings = LogSettings()
+    log: LogSettings = Field(default=LogSettings(), examples=[{"level": "info"}])
 
 
 class HttpSettings(Settings):

@@ -24,13 +24,44 @@ OK, FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 0, 1, 69, 78
 FILE = click.Path(path_type=Path)
 
 _CONFIG = "STREAMLNN_CONFIG"
+_ORDER = (
+    "demo",
+    "init",
+    "check",
+    "run",
+    "top",
+    "tap",
+    "doctor",
+    "health",
+    "state",
+    "record",
+    "info",
+)
+_WHOLE = 200
 _ENDLESS = ("run", "demo", "top", "tap")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 log = logging.getLogger("streamlnn.cli")
 
 
-class Commands(click.Group):
+class Listing(click.Group):
+    """Lists commands in the order of need, each with its whole first sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which one comes to need them."""
+        known = super().list_commands(ctx)
+        return sorted(known, key=lambda name: (_ORDER.index(name) if name in _ORDER else 99, name))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their whole first sentences."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(_WHOLE)) for name, one in commands if one]
+            )
+
+
+class Commands(Listing):
     """Turns what a command raises into a message on stderr and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -138,7 +169,9 @@ def config_option(function: _Function) -> _Function:
 
 def _required(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path:
     if path is None:
-        raise click.UsageError(f"Name a configuration file: CONFIG, or {_CONFIG}.")
+        raise click.UsageError(
+            f"Name a configuration file: CONFIG, or {_CONFIG}. To make one: streamlnn init -o FILE."
+        )
     return path
 
 

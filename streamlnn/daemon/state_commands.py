@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from streamlnn.daemon.shell import FILE, set_up_logs, verbosity
+from streamlnn.daemon.shell import FILE, Listing, set_up_logs, verbosity
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -29,7 +29,7 @@ def _needed(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> 
     return path
 
 
-@click.group()
+@click.group(cls=Listing)
 @verbosity
 def state() -> None:
     """Look into what streams have learned, and move it; forget a sink.

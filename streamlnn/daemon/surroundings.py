@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.doubts import doubts as doubts_of
 from streamlnn.daemon.lines import Path as Place
 from streamlnn.daemon.lines import key_lines
 from streamlnn.daemon.problems import Problems
@@ -25,7 +26,7 @@ def look_around(config: Config) -> list[str]:
     """Return what is doubtful. Raises `ConfigError`, with file and line, for what is wrong."""
     text = config.path.read_bytes().decode("utf-8-sig") if config.path else ""
     problems = Problems(str(config.path), {}, key_lines(text))
-    doubts = config.doubts()
+    doubts = [*config.doubts(), *doubts_of(config)]
     for place, label, path in _wanted(config):
         try:
             _check_folder(path) if label == "data_dir" else _check_file(path)

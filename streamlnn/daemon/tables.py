@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from pydantic import BaseModel
 
@@ -25,6 +26,25 @@ SEVERAL = ("source", "stream", "sink")
 
 WRITTEN = {name: f"[{name}]" for name in SINGLE} | {name: f"[[{name}]]" for name in SEVERAL}
 """Each table as its head is written in the file."""
+
+_ELSEWHERE = {
+    **dict.fromkeys(("input", "inputs", "broker", "mqtt", "server", "connection"), "source"),
+    **dict.fromkeys(("topic", "topics", "sensor", "sensors", "device", "devices"), "stream"),
+    **dict.fromkeys(("output", "outputs", "publish", "target", "homeassistant"), "sink"),
+    **dict.fromkeys(("general", "global", "main", "settings", "streamlnn", "logging"), "daemon"),
+    **dict.fromkeys(("web", "api", "metrics"), "http"),
+}
+"""What other programs call such a table."""
+
+
+def meant_table(name: str) -> str | None:
+    """Return the table that an unknown one was meant to be, or None.
+
+    >>> meant_table("sources"), meant_table("inputs"), meant_table("zzz")
+    ('source', 'source', None)
+    """
+    near = get_close_matches(name.lower(), WRITTEN, n=1)
+    return near[0] if near else _ELSEWHERE.get(name.lower())
 
 
 def installed(role: str) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -14,6 +14,8 @@ def template_problem(topic: str) -> str | None:
     >>> template_problem("sensors/{site}/{site}")
     'the name {site} stands twice; give each level its own name'
     """
+    if {*VARIABLE.sub("", topic)} & {*"{}"}:
+        return "braces come in pairs and hold a name: write {device}"
     names = [name.removesuffix("...") for name in VARIABLE.findall(topic)]
     strange = next((name for name in names if not name.isidentifier()), None)
     if strange is not None:

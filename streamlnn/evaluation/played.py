@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -70,13 +70,21 @@ class Played:
         return due(self.y[:, m], self.words.horizons[k], self.at, self.every)
 
 
-def play(words: Speaker, plan: Plan, times: Array | None, values: Array) -> Played:
+def play(
+    words: Speaker,
+    plan: Plan,
+    times: Array | None,
+    values: Array,
+    *,
+    after_each: Callable[[], object] = lambda: None,
+) -> Played:
     """Step a new forecaster through `values` (n, fields), NaN where missing.
 
     The fields are those of the plan's layout, in its order; `times` (n,) are seconds or None.
-    Costs what the daemon pays for a record, beside its journal and its messages.
+    `after_each` is called behind every record, for somebody who waits. Costs what the daemon pays
+    for a record, beside its journal and its messages.
     """
-    return go_on(plan.forecaster(), words, plan, times, values)
+    return go_on(plan.forecaster(), words, plan, times, values, after_each=after_each)
 
 
 def go_on(
@@ -88,6 +96,7 @@ def go_on(
     *,
     first: int = 0,
     states: bool = False,
+    after_each: Callable[[], object] = lambda: None,
 ) -> Played:
     """Step a forecaster that has learned from the records before `first` through those behind.
 
@@ -105,6 +114,7 @@ def go_on(
         season=parse_duration(season) if isinstance(season, str) else season,
         first=first,
         states=states,
+        after_each=after_each,
     )
 
 
@@ -120,6 +130,7 @@ def walk(
     season: float | None = None,
     first: int = 0,
     states: bool = False,
+    after_each: Callable[[], object] = lambda: None,
 ) -> Played:
     """Step `model` through the records from `first` on, and keep all that it says.
 
@@ -129,6 +140,7 @@ def walk(
     steps = _Steps(model, words, limits or {}, len(values), states=states)
     for i in range(first, len(values)):
         steps.take(i, None if times is None else float(times[i]), values[i])
+        after_each()
     return Played(
         words,
         times,

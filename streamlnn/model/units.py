@@ -14,6 +14,16 @@ _SECONDS = {
     "d": 86400.0,
     "w": 604800.0,
 }
+_WORDS = {
+    **{unit: unit for unit in _SECONDS},
+    **dict.fromkeys(("", "sec", "second"), "s"),
+    **dict.fromkeys(("minute",), "m"),
+    **dict.fromkeys(("hr", "hour"), "h"),
+    **dict.fromkeys(("day",), "d"),
+    **dict.fromkeys(("wk", "week"), "w"),
+    **dict.fromkeys(("msec", "milli", "millisecond"), "ms"),
+}
+_WORDED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\.?\s*")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
@@ -28,8 +38,18 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None or match[2] not in _SECONDS:
         units = ", ".join(_SECONDS)
-        raise ValueError(f"{text!r} is not a duration: write a number and a unit ({units})")
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and a unit ({units}){_meant(text)}"
+        )
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def _meant(text: str) -> str:
+    """Return what a duration with its unit in a word was meant to be, in words, or nothing."""
+    match = _WORDED.fullmatch(text)
+    word = match[2].lower() if match else ""
+    unit = _WORDS.get(word.removesuffix("s") if len(word) > 2 else word) if match else None
+    return f"; did you mean {f'{match[1]}{unit}'!r}?" if match and unit else ""
 
 
 def ahead(h: float, clock: str) -> str:

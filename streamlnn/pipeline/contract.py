@@ -236,7 +236,11 @@ class Sink(Protocol):
 
 
 class Codec(Protocol):
-    """Bytes to a tree of values."""
+    """Bytes to a tree of values.
+
+    One whose payloads tell which stream they are of may have `id`: the template of the stream's id
+    for a recording that is read without a configuration.
+    """
 
     def decode(self, message: Message) -> Tree:
         """Return the payload's tree. Raises `DecodeError`, and nothing else, for a bad payload."""

@@ -53,6 +53,6 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _unknown(role: str, kind: str) -> str:
-    near = get_close_matches(kind, kinds(role), n=1)
+    near = get_close_matches(kind.lower(), kinds(role), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {role} kind {kind!r}{hint} (installed: {', '.join(kinds(role))})"

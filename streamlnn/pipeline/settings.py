@@ -24,6 +24,15 @@ VARIABLE = re.compile(r"\{([^{}]+)\}")
 FURTHEST = "5200w"
 """The longest horizon: a hundred years. Beyond the year 9999 there is no time to write down."""
 
+_FORMATS = {
+    **dict.fromkeys(("s", "sec", "seconds", "epoch", "unixtime", "timestamp", "posix"), "unix"),
+    **dict.fromkeys(("ms", "msec", "millis", "milliseconds", "epochms", "javascript"), "unix_ms"),
+    **dict.fromkeys(("us", "micros", "microseconds"), "unix_us"),
+    **dict.fromkeys(("ns", "nanos", "nanoseconds"), "unix_ns"),
+    **dict.fromkeys(("iso", "iso8601", "isoformat", "datetime", "rfc"), "rfc3339"),
+}
+"""What others call our time formats."""
+
 Horizon = Annotated[int, Field(ge=1, le=MOST_SAMPLES, strict=True)] | str
 
 
@@ -39,8 +48,9 @@ class TimeSettings(Settings):
     @classmethod
     def _known_format(cls, value: str) -> str:
         if value not in NAMED_FORMATS and "%" not in value:
-            near = get_close_matches(value, NAMED_FORMATS, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            plain = value.lower().replace("_", "").replace("-", "")
+            near = _FORMATS.get(plain) or next(iter(get_close_matches(value, NAMED_FORMATS, 1)), "")
+            hint = f"did you mean {near!r}? " if near else ""
             raise ValueError(
                 f"{value!r} is no time format; {hint}"
                 f"take one of {', '.join(NAMED_FORMATS)} or a pattern such as %Y-%m-%d %H:%M:%S"
@@ -67,15 +77,21 @@ class StreamSettings(Settings):
     from_: str | None = Field(default=None, alias="from")
     topic: str | None = None
     id: str | None = None
-    fields: dict[str, str] | None = None
-    targets: Annotated[list[str], Field(min_length=1)] | None = None
-    time: TimeSettings | None = None
+    fields: dict[str, str] | None = Field(default=None, examples=[{"temperature": "values.temp"}])
+    targets: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, examples=[["temperature"]]
+    )
+    time: TimeSettings | None = Field(default=None, examples=[{"path": "ts", "format": "unix_ms"}])
     every: Annotated[Duration, Field(gt=0.0)] | None = None
-    horizons: list[Horizon] = Field(default=[1, 12, 48], min_length=1, max_length=64)
-    seasons: list[Horizon] = Field(default=[], max_length=8)
-    level: float = Field(default=0.9, ge=0.01, le=0.9999)
-    limits: dict[str, tuple[float | None, float | None]] = Field(default={})
-    units: dict[str, str] = Field(default={})
+    horizons: list[Horizon] = Field(
+        default=[1, 12, 48], min_length=1, max_length=64, examples=[["10s", "1m"], [1, 12]]
+    )
+    seasons: list[Horizon] = Field(default=[], max_length=8, examples=[["1d"]])
+    level: float = Field(default=0.9, ge=0.01, le=0.9999, examples=[0.9])
+    limits: dict[str, tuple[float | None, float | None]] = Field(
+        default={}, examples=[{"temperature": [-20, 85]}]
+    )
+    units: dict[str, str] = Field(default={}, examples=[{"temperature": "°C"}])
 
     @field_validator("horizons", "seasons")
     @classmethod

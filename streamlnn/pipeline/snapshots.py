@@ -108,6 +108,7 @@ class Snapshots:
             each = (time.monotonic() - began) / len(lives)
         self._each_secs += 0.2 * (each - self._each_secs)
         self._observer.count("snapshots_total", len(lives))
+        self._observer.gauge("last_snapshot_timestamp_seconds", self._clock() / NANOSECONDS)
 
     def _keep_from(self) -> int | None:
         if self._journal.volatile or self._journal.size() > self._retention.max_bytes:

@@ -41,12 +41,13 @@ def numeric_paths(tree: Tree, *, as_text: bool) -> list[str]:
 
     With `as_text` (a CSV line) a text that reads as a number counts, and so does an empty cell.
     """
-    first = islice(_leaves(tree, ""), MOST_LEAVES)
-    leaves = [(path, leaf) for path, leaf in first if _is_numeric(leaf, as_text)]
-    return sorted((path for path, _ in leaves), key=_has_index)
+    first = islice(leaves(tree), MOST_LEAVES)
+    found = [path for path, leaf in first if _is_numeric(leaf, as_text)]
+    return sorted(found, key=_has_index)
 
 
-def _leaves(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
+def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every leaf with its dotted path, in the order of the payload."""
     if isinstance(tree, dict):
         items: Any = tree.items()
     elif isinstance(tree, list):
@@ -55,7 +56,7 @@ def _leaves(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
         yield prefix, tree
         return
     for key, branch in items:
-        yield from _leaves(branch, f"{prefix}.{key}" if prefix else str(key))
+        yield from leaves(branch, f"{prefix}.{key}" if prefix else str(key))
 
 
 def _has_index(path: str) -> bool:
@@ -93,7 +94,7 @@ def usual_time(tree: Tree) -> str | None:
     """Return the path of the leaf that is named like a time, the shallowest first, or None."""
     candidates = [
         path
-        for path, leaf in islice(_leaves(tree, ""), MOST_LEAVES)
+        for path, leaf in islice(leaves(tree), MOST_LEAVES)
         if leaf is not None
         and not isinstance(leaf, bool)
         and not _has_index(path)
@@ -108,7 +109,7 @@ def _time_rank(path: str) -> tuple[int, int]:
 
 def near(tree: Tree, path: str) -> str:
     """Return a hint for a message: the path in `tree` that is nearest to the one asked for."""
-    known = [leaf[:_QUOTED] for leaf, _ in islice(_leaves(tree, ""), _COMPARED) if leaf]
+    known = [leaf[:_QUOTED] for leaf, _ in islice(leaves(tree), _COMPARED) if leaf]
     close = get_close_matches(path, known, n=1, cutoff=0.4)
     if close:
         return f" (nearest: {close[0]!r})"

@@ -44,7 +44,10 @@ def test_an_address_is_read(url, expected):
         ("mqtt://", "names no host"),
         ("unix://run", "names no socket"),
         ("mqtt://u:secret@h", "password_file"),
-        ("mqtt://h:99999", "Port"),
+        ("mqtt://h:99999", "the port is a number up to 65535: write mqtt://h:1883"),
+        ("mqtts://h:port", "write mqtts://h:8883"),
+        ("ssl://h:8883", "did you mean mqtts://h:8883?"),
+        ("u:secret@h", "begins with mqtt"),
     ],
 )
 def test_a_bad_address_is_told_and_not_repeated(url, hint):

@@ -215,16 +215,19 @@ def test_a_gzip_file_cut_off_gives_what_it_holds(
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (b"PAR1abc", "Parquet"),
+        (gzip.compress(b"PAR1abc"), "compressed once more"),
         (b"SQLite format 3\0", "SQLite"),
         (b"\x7fELF\0\0\n", "is no text"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
-        (b"cpu,host=a usage=1.5,idle=2i 1700000000\n", "InfluxDB"),
+        (b"cpu,host=a usage=1.5,idle=two 1700000000\n# and\n", "no recording I know"),
+        (b"# only\n# comments\n", "no recording I know"),
         (b'{\n  "v": 1\n}\n', "one value a line"),
         (b"# A title\n\nand some words about it\n", "no recording I know"),
         (gzip.compress(b"", mtime=0), "is empty"),
         (b"\x1f\x8b\x08\x00damaged beyond all help", "is damaged"),
         (b"\x28\xb5\x2f\xfddamaged beyond all help", "is damaged"),
+        (zstandard.compress(b"a,b\n1,2\n" * 99)[:12], "cut off"),
+        (gzip.compress(b"x" * (9 << 20)), "no line of 1 to"),
     ],
 )
 def test_what_is_no_recording_is_refused_with_the_way_out(

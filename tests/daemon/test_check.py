@@ -140,7 +140,11 @@ def test_problems_are_json_on_stdout_when_asked_for(folder: Path):
     report = json.loads(result.stdout)
     assert result.exit_code == 78
     assert report["ok"] is False
-    assert [problem.split(": ")[1] for problem in report["problems"]] == ["zzz", "source"]
+    assert [problem.split(": ")[1] for problem in report["problems"]] == [
+        "zzz",
+        "source",
+        "stream",
+    ]
 
 
 # What a sample would be read as

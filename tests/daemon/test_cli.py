@@ -63,7 +63,7 @@ def test_the_version_is_that_of_the_package():
 
 def test_every_command_of_the_contract_is_there_and_explains_itself():
     contract = {"demo", "run", "check", "replay", "eval", "state", "health", "schema"}
-    contract |= {"doctor", "record", "info", "top", "tap"}
+    contract |= {"doctor", "record", "info", "init", "top", "tap"}
     assert {*cli.commands} >= contract
     actions = {"ls", "show", "export", "import", "reset", "dead-letters", "forget-sink"}
     assert {*cli.commands["state"].commands} == actions
@@ -99,6 +99,44 @@ assert not found, found
 """
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("state", "--help")])
+def test_the_commands_are_listed_with_their_whole_first_sentences(words: tuple[str, ...]):
+    result = run(*words)
+    listed = (result.stdout + result.stderr).partition("Commands:\n")[2]
+    assert "..." not in listed
+    group = cli.commands["state"] if "state" in words else cli
+    assert isinstance(group, click.Group)
+    assert all(f"\n  {name} " in f"\n{listed}" for name in group.commands)
+
+
+def test_who_is_new_is_told_the_first_steps_in_their_order():
+    listed = run("--help").stdout
+    steps = [listed.index(f"  streamlnn {name} ") for name in ("demo", "init", "check", "run")]
+    assert steps == sorted(steps)
+    commands = listed.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in commands.splitlines()[:4]] == [
+        "demo",
+        "init",
+        "check",
+        "run",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["inti"], "Did you mean 'init'?"),
+        (["state", "sho"], "Did you mean 'show'?"),
+        (["check", "--conect", "f"], "Did you mean '--connect'?"),
+        (["run"], "To make one: streamlnn init -o FILE."),
+    ],
+)
+def test_wrong_usage_names_what_was_meant(words: list[str], said: str):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 # Exit codes

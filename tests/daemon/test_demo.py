@@ -207,7 +207,7 @@ def test_forecasts_of_every_sensor_come_back_and_it_ends_by_itself() -> None:
     running = start("--for", "8", "--no-page", "--speed", "4")
     out, err = running.communicate(timeout=250)
     assert running.returncode == 0, err
-    assert "HTTP" not in out
+    assert "Page" not in out
     for stream in ("waterworks/main flow", "plant/tank", "plant/bearing", "plant/motor"):
         assert f"\n{stream} = " in out
     sent, received = re.findall(r"(\d+) (?:records|forecasts)", out.splitlines()[-1])
@@ -219,9 +219,9 @@ def test_a_signal_ends_it_with_exit_0_and_a_summary(number: signal.Signals) -> N
     running = start()
     assert running.stdout is not None
     lines = iter(running.stdout.readline, "")
-    address = next(line.split()[1] for line in lines if line.startswith("HTTP"))
+    address = next(line.split()[1] for line in lines if line.startswith("Page"))
     next(line for line in lines if line.startswith("plant/tank = "))
-    with urlopen(f"{address}/api/v1/streams", timeout=30) as answer:
+    with urlopen(f"{address}api/v1/streams", timeout=30) as answer:
         streams = json.load(answer)["streams"]
     assert "plant/tank" in {stream["stream"] for stream in streams}
     running.send_signal(number)

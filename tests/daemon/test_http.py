@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Iterator
-from http.client import HTTPConnection
-from typing import Any
+from http.client import HTTPConnection, HTTPResponse
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -19,6 +21,9 @@ from streamlnn.daemon.address import split_address
 from streamlnn.daemon.http import Server, serve
 from streamlnn.daemon.status import Status
 from streamlnn.errors import StreamlnnError
+
+if TYPE_CHECKING:
+    from streamlnn.pipeline.live import LiveStream
 
 NOW = 1_700_000_000_000_000_000
 PUMP = "north/pump 7"
@@ -196,7 +201,8 @@ def test_a_stream_tells_why_its_forecast_is_what_it_is(server: Server, status: S
     path = "/api/v1/streams/" + quote(PUMP, safe="")
     assert get_json(server, path)[1]["explanation"] is None
     asked = []
-    status.stream(PUMP, lambda: {"targets": {"temperature": asked.append(1) or []}})
+    why = lambda: {"targets": {"temperature": asked.append(1) or []}}  # noqa: E731
+    status.stream(PUMP, cast("LiveStream", SimpleNamespace(explanation=why, last=None)))
     assert get_json(server, path)[1]["explanation"] == {"targets": {"temperature": []}}
     assert asked == [1]
 
@@ -207,20 +213,37 @@ def test_an_unknown_stream_is_404_with_the_way_out(server: Server) -> None:
     assert body == {"error": "no stream 'no/such'; /api/v1/streams lists those there are"}
 
 
-def test_the_index_links_everything_and_escapes_ids(server: Server, status: Status) -> None:
-    status.forecast("<script>", forecast("<script>"))
-    code, body, _ = get(server, "/")
+def test_the_page_may_load_what_is_ours_and_nothing_else(server: Server) -> None:
+    code, body, headers = get(server, "/")
     assert code == 200
-    assert "/metrics" in body
-    assert '<a href="/api/v1/streams/%3Cscript%3E">&lt;script&gt;</a>' in body
-    assert "<script>" not in body
+    for path in re.findall(r'(?:src|href)="(web/[^"]+)"', body):
+        assert get(server, f"/{path}")[0] == 200
+    rules = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == rules["connect-src"] == "'self'"
 
 
-def test_with_a_token_only_the_probes_answer_without_it(guarded: Server, status: Status) -> None:
+@pytest.mark.parametrize(
+    "path", ["/web/../api.py", "/web/..%2fapi.py", "/web/%2e%2e/api.py", "/web/"]
+)
+def test_only_the_pages_own_files_are_given_out(server: Server, path: str) -> None:
+    assert get(server, path)[0] == 404
+
+
+def test_the_api_tells_what_there_is_to_ask(server: Server) -> None:
+    code, told = get_json(server, "/api/v1")
+    assert code == 200
+    assert {"/metrics", "/api/v1/live", "/api/v1/streams/ID/history"} <= set(told)
+
+
+def test_with_a_token_only_probes_and_the_empty_page_answer_without_it(
+    guarded: Server, status: Status
+) -> None:
     status.beat(NOW)
     assert get(guarded, "/healthz")[0] == 200
     assert get(guarded, "/readyz")[0] == 503
-    for path in ("/", "/metrics", "/api/v1/streams", "/api/v1/streams/x", "/nowhere"):
+    assert get(guarded, "/")[0] == get(guarded, "/web/page.js")[0] == 200
+    for path in ("/metrics", "/api/v1", "/api/v1/streams", "/api/v1/live", "/nowhere"):
         code, body, headers = get(guarded, path)
         assert code == 401
         assert headers["www-authenticate"] == "Bearer"
@@ -228,6 +251,54 @@ def test_with_a_token_only_the_probes_answer_without_it(guarded: Server, status:
         assert "s3cret" not in body
     assert get(guarded, "/metrics", Authorization="Bearer wrong")[0] == 401
     assert get(guarded, "/metrics", Authorization="Bearer s3cret")[0] == 200
+
+
+def test_readers_that_take_nothing_hold_up_nobody(server: Server, status: Status) -> None:
+    """They are told less: what they do not take is not made, and all others hear everything."""
+    address = urlsplit(server.address)
+    deaf = []
+    for _ in range(5):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((address.hostname, address.port))
+        sock.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        deaf.append(sock)
+    connection = HTTPConnection(address.netloc, timeout=10)
+    connection.request("GET", "/api/v1/live")
+    answer = connection.getresponse()
+    answer.read1()
+    large = "x" * 100_000
+    for n in range(20):
+        status.event(json.dumps({"stream": "a", "n": n, "text": large}).encode())
+        wait_until(lambda: _heard(answer, len(large)), "the event")
+        assert get_json(server, "/api/v1/streams")[0] == 200
+    for sock in deaf:
+        sock.close()
+    connection.close()
+
+
+def _heard(answer: HTTPResponse, size: int) -> bool:
+    """Take an event of that size."""
+    taken = 0
+    while taken < size:
+        taken += len(answer.read1())
+    return True
+
+
+def test_who_still_listens_does_not_hold_up_the_end(
+    status: Status, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = serve(status, "127.0.0.1:0", None)
+    connection = HTTPConnection(urlsplit(running.address).netloc, timeout=10)
+    connection.request("GET", "/api/v1/live")
+    answer = connection.getresponse()
+    assert answer.getheader("content-type", "").startswith("text/event-stream")
+    assert answer.read1().startswith(b"event: daemon\n")
+    running.stop()
+    answer.read()  # to its end
+    connection.close()
+    assert not running._thread.is_alive()
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example"])
@@ -274,13 +345,14 @@ def test_a_page_of_another_origin_is_refused(server: Server, origin: str, code: 
     assert get(server, "/metrics", Host="localhost:9", Origin=origin)[0] == code
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/api/v1/streams", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/web/page.js", "/healthz", "/api/v1/streams", "/nowhere"])
 def test_every_answer_tells_browsers_to_be_careful(server: Server, path: str) -> None:
     _, _, headers = get(server, path)
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["content-security-policy"].startswith("default-src 'none'")
-    assert headers["cache-control"] == "no-store"
+    is_page = path == "/" or path.startswith("/web/")  # the same for everybody
+    assert headers["cache-control"] == ("no-cache" if is_page else "no-store")
     assert "server" not in headers
 
 

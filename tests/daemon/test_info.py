@@ -77,7 +77,7 @@ def test_a_recording_tells_its_span_its_steps_and_its_gaps(tmp_path: Path) -> No
     ]
     text = run("info", path).stdout
     assert "every 1 min; 1 gaps, the longest 41 min" in text
-    assert "unread     1, the first: field 'flow' is 'x', not a number" in text
+    assert "unread     1, the first: message 26: field 'flow' is 'x', not a number" in text
 
 
 def test_what_is_no_recording_is_told(tmp_path: Path) -> None:

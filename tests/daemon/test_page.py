@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any, Self
 
 import pytest
 from brokers import free_port, wait_until
-from browsers import chromium
+from browsers import chromium, colours, drawn, line, opened, text, watched_page
 from daemons import Daemon
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", exc_type=ModuleNotFoundError)
@@ -101,51 +100,12 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    """A page; whatever it asks for elsewhere, and every error in it, fails the test."""
-    context = browser.new_context()
-    page = context.new_page()
-    asked: list[str] = []
-    errors: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not [url for url in asked if not re.match(r"(http://127\.0\.0\.1:|data:|blob:)", url)]
-    assert not errors
-
-
-def opened(page: Any, plant: Plant, stream: str = "") -> Any:
-    page.goto(plant.url + (f"#/{stream.replace('/', '%2F')}" if stream else ""))
-    page.wait_for_selector("#list tbody tr")
-    if stream:
-        page.wait_for_function("document.querySelector('#horizons tbody tr') !== null")
-    return page
-
-
-def drawn(page: Any) -> bool:
-    charts = ("#fan", "#mix", "#matrix", "#spectrum")
-    return all(page.locator(f"{one} .main-svg").count() > 0 for one in charts)
-
-
-def colours(page: Any) -> int:
-    """How many colours the picture of the states holds."""
-    return int(
-        page.evaluate(
-            """() => { const c = document.getElementById('states');
-            if (!c.width || !c.height) return 0;
-            const d = new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height)
-              .data.buffer);
-            return new Set(d).size; }"""
-        )
-    )
-
-
-def text(page: Any, selector: str) -> str:
-    return str(page.locator(selector).first.inner_text())
+    with watched_page(browser) as page:
+        yield page
 
 
 def test_all_streams_are_listed_and_change_as_it_happens(page: Any, plant: Plant) -> None:
-    opened(page, plant)
+    opened(page, plant.url)
     names = [row.inner_text() for row in page.locator("#list tbody a").all()]
     assert sorted(names) == [f"plant/{name}" for name in sorted(STREAMS)]
     before = text(page, "#list tbody tr td.number")
@@ -155,7 +115,7 @@ def test_all_streams_are_listed_and_change_as_it_happens(page: Any, plant: Plant
 
 
 def test_one_stream_is_shown_in_full_with_the_keyboard_alone(page: Any, plant: Plant) -> None:
-    opened(page, plant)
+    opened(page, plant.url)
     page.focus("#filter")
     page.keyboard.type("valve")
     page.keyboard.press("Tab")
@@ -173,20 +133,17 @@ def test_one_stream_is_shown_in_full_with_the_keyboard_alone(page: Any, plant: P
 def test_the_chart_holds_what_was_measured_before_the_page_was_opened(
     page: Any, plant: Plant
 ) -> None:
-    opened(page, plant, "plant/pump")
+    opened(page, plant.url, "plant/pump")
     wait_until(lambda: drawn(page), "the charts")
-    points = "() => document.getElementById('fan').data.find((t) => t.name === 'measured').x.length"
-    assert page.evaluate(points) > 400
-    horizon = (
-        "() => document.getElementById('fan').data.find((t) => t.name === 'forecast').x.length"
-    )
-    assert page.evaluate(horizon) == 4
+    assert len(line(page, "measured")["x"]) > 400
+    assert len(line(page, "forecast")["x"]) == 4
 
 
 def test_the_page_survives_a_restart_of_the_daemon(browser: Any, tmp_path: Path) -> None:
     with Plant(tmp_path) as plant:
         context = browser.new_context()
-        page = opened(context.new_page(), plant, "plant/pump")
+        page = opened(context.new_page(), plant.url, "plant/pump")
+        page.select_option("#earlier", "2")
         wait_until(lambda: text(page, "#link") == "live", "the page")
         plant.daemon.kill()
         wait_until(lambda: "does not answer" in text(page, "#link"), "the loss to be told")
@@ -194,6 +151,7 @@ def test_the_page_survives_a_restart_of_the_daemon(browser: Any, tmp_path: Path)
         wait_until(lambda: text(page, "#link") == "live", "the page to find it again")
         before = text(page, "#standing")
         wait_until(lambda: text(page, "#standing") != before, "news")
+        assert page.input_value("#earlier") == "2"
         context.close()
 
 
@@ -203,7 +161,7 @@ def test_nothing_keeps_anybody_from_reading_it(
     browser: Any, plant: Plant, scheme: str, stream: str
 ) -> None:
     context = browser.new_context(color_scheme=scheme)
-    page = opened(context.new_page(), plant, stream)
+    page = opened(context.new_page(), plant.url, stream)
     if stream:
         wait_until(lambda: drawn(page), "the charts")
     found = axe.Axe().run(page).response["violations"]
@@ -213,7 +171,7 @@ def test_nothing_keeps_anybody_from_reading_it(
 
 def test_a_phone_scrolls_one_way_only(browser: Any, plant: Plant) -> None:
     context = browser.new_context(viewport=PHONE, has_touch=True)
-    page = opened(context.new_page(), plant, "plant/pump")
+    page = opened(context.new_page(), plant.url, "plant/pump")
     wait_until(lambda: drawn(page), "the charts")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     context.close()

@@ -58,6 +58,7 @@ def test_events_go_to_a_file_of_their_own_and_change_no_digest(tmp_path: Path) -
     assert digest(plain.stderr) == digest(told.stderr)
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     assert ("anomaly", "start") in {(line["type"], line["phase"]) for line in lines}
+    assert b"left out" not in told.stderr
     nowhere = streamlnn("replay", recording, "--events", tmp_path / "none" / "e.jsonl")
     assert nowhere.returncode == 69
     assert b"name another file" in nowhere.stderr

@@ -64,7 +64,7 @@ def run(folder: Path, script: Script, n: int, **settings: int) -> tuple[StrictBr
         with plant:
             wait_until(lambda: broker.is_done, "everything to be acknowledged", secs=250)
             wanted = set(plant.journalled())
-            wait_until(lambda: set(first_words(broker)) >= _forecast(wanted), "forecasts", secs=60)
+            wait_until(lambda: set(first_words(broker)) >= _forecast(wanted), "forecasts", secs=250)
     assert broker.violations == []
     assert witness.too_early == []
     assert set(witness.seen) <= wanted

@@ -302,3 +302,22 @@ def test_a_folder_that_others_may_write_into_is_refused(tmp_path: Path, mode: in
         Journal(tmp_path)
     tmp_path.chmod(0o750)
     Journal(tmp_path).close()
+
+
+def test_a_spread_of_records_is_dense_at_the_end_and_reaches_back_to_the_first(
+    journal: Journal,
+) -> None:
+    row, other = stream(journal), stream(journal, "other")
+    with journal.transaction():
+        for time in [*range(10_000), *range(50_000, 51_000)]:
+            journal.append(row, record(time, value=float(time)))
+            journal.append(other, record(time))
+    found = journal.spread(row, 50_900, most=100)
+    times = [one.time or 0 for one in found]
+    assert times[-50:] == list(range(50_850, 50_900))
+    assert times[0] == 0
+    assert len(times) <= 100
+    assert np.diff([time for time in times if time < 10_000]).min() > 500
+    assert [one.values.tolist() for one in found] == [[time] for time in times]
+    assert [one.time for one in journal.spread(row, 3, most=100)] == [0, 1, 2]
+    assert journal.spread(row, 0, most=100) == []

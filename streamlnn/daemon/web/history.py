@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from streamlnn.model.records import NANOSECONDS, Forecast
 
 if TYPE_CHECKING:
+    from streamlnn.model.forecaster import Forecaster
     from streamlnn.pipeline.live import LiveStream
 
 Array = NDArray[Any]
@@ -36,12 +37,14 @@ class Past:
     """Samples of one stream, oldest first.
 
     `rows` (n, width) are forecasts as `Forecast.row` holds them, float64; `weights` (n, ...) who
-    was heard for them, as `Forecaster.weights` tells it, float32; `times` (n,) those of their
-    records, nanoseconds, 0 without a clock; `seen` (n,) when they were sampled, seconds.
+    was heard for them, as `Forecaster.weights` tells it, float32; `states` (n, units) those of the
+    reservoir, see `quantised`; `times` (n,) those of their records, nanoseconds, 0 without a clock;
+    `seen` (n,) when they were sampled, seconds.
     """
 
     rows: Array
     weights: Array
+    states: Array
     times: Array
     seen: Array
 
@@ -60,23 +63,30 @@ class Past:
         """Return one that has room for twice as many."""
         return Past(*(np.concatenate([one, np.empty_like(one)]) for one in self.arrays()))
 
-    def fits(self, row: Array, weights: Array) -> bool:
-        """Return whether this is a sample of the same stream with the same settings."""
-        return self.rows.shape[1:] == row.shape and self.weights.shape[1:] == weights.shape
+    def fits(self, sample: tuple[Array, ...]) -> bool:
+        """Return whether a row, weights and states are of a stream of the same settings."""
+        pairs = zip(self.arrays(), sample, strict=False)
+        return all(kept.shape[1:] == one.shape for kept, one in pairs)
 
     def arrays(self) -> tuple[Array, ...]:
         """Return all there is."""
-        return self.rows, self.weights, self.times, self.seen
+        return self.rows, self.weights, self.states, self.times, self.seen
 
 
 class Track:
-    """The sampled past of one stream, whose forecasts are rows of `width` numbers."""
+    """The sampled past of one stream; `like` is a sample: a row, weights and states."""
 
-    def __init__(self, width: int, weights: tuple[int, ...]) -> None:
+    def __init__(self, like: tuple[Array, ...]) -> None:
         self._n = 0
         self._spacing = 0.0
-        room = np.empty((_FIRST_ROWS, width)), np.empty((_FIRST_ROWS, *weights), np.float32)
-        self._kept = Past(*room, np.empty(_FIRST_ROWS, np.int64), np.empty(_FIRST_ROWS))
+        row, weights, states = ((_FIRST_ROWS, *one.shape) for one in like)
+        self._kept = Past(
+            np.empty(row),
+            np.empty(weights, np.float32),
+            np.empty(states, np.int8),
+            np.empty(_FIRST_ROWS, np.int64),
+            np.empty(_FIRST_ROWS),
+        )
 
     def __len__(self) -> int:
         return self._n
@@ -90,15 +100,15 @@ class Track:
         """Return whether the last sample is old enough for another one."""
         return not self._n or now - self._kept.seen[self._n - 1] >= self._spacing
 
-    def add(self, row: Array, weights: Array, time: int | None, now: float, most: int) -> None:
-        """Keep a forecast, and `most` of them at most; costs O(1) amortised."""
+    def add(self, sample: tuple[Array, ...], time: int | None, now: float, most: int) -> None:
+        """Keep a row, weights and states, and `most` such at most; costs O(1) amortised."""
         if self._n >= most:
             self._thin(most)
         if self._n == len(self._kept):
             self._kept = self._kept.longer()
         kept, n = self._kept, self._n
-        kept.rows[n], kept.weights[n], kept.seen[n] = row, weights, now
-        kept.times[n] = 0 if time is None else time
+        kept.rows[n], kept.weights[n], kept.states[n] = sample
+        kept.seen[n], kept.times[n] = now, 0 if time is None else time
         self._n += 1
 
     def _thin(self, most: int) -> None:
@@ -114,7 +124,10 @@ class Track:
 
 
 class History:
-    """The tracks of all streams; `watched` returns the streams there are."""
+    """The tracks of all streams; `watched` returns the streams there are.
+
+    `ended` once nothing new will come: whoever tells of it ends then, too.
+    """
 
     def __init__(
         self, watched: Callable[[], Mapping[str, LiveStream]], clock: Callable[[], int]
@@ -123,6 +136,7 @@ class History:
         self._clock = clock
         self._lock = threading.Lock()
         self._tracks: dict[str, Track] = {}
+        self.ended = False
 
     def look(self) -> None:
         """Sample every stream that has something new. Costs some microseconds a stream."""
@@ -140,15 +154,30 @@ class History:
     def _note(
         self, live: LiveStream, forecast: Forecast, time: int | None, now: float, most_bytes: int
     ) -> None:
-        row, track = forecast.row, self._tracks.get(live.row.name)
+        track = self._tracks.get(live.row.name)
         if track and (_is_same(track.past, forecast) or not track.is_due(now)):
             return
-        weights = live.forecaster.weights()
-        most = most_bytes // (8 * row.size + 4 * weights.size + 16)
+        sample = sampled(live.forecaster, forecast)
+        row, weights, states = sample
+        most = most_bytes // (8 * row.size + 4 * weights.size + states.size + 16)
         with self._lock:
-            if track is None or not track.past.fits(row, weights):
-                track = self._tracks[live.row.name] = Track(row.size, weights.shape)
-            track.add(row, weights, time, now, min(MOST_ROWS, max(FEWEST_ROWS, most)))
+            if track is None or not track.past.fits(sample):
+                track = self._tracks[live.row.name] = Track(sample)
+            track.add(sample, time, now, min(MOST_ROWS, max(FEWEST_ROWS, most)))
+
+
+def sampled(model: Forecaster, forecast: Forecast) -> tuple[Array, Array, Array]:
+    """Return a forecast's row, who was heard for it, and the states of the reservoir."""
+    return forecast.row, model.weights(), quantised(model.reservoir_state)
+
+
+def quantised(states: Array) -> Array:
+    """Return states, which lie within -1 and 1, as 127ths: int8.
+
+    >>> quantised(np.array([0.5, -1.0]))
+    array([  64, -127], dtype=int8)
+    """
+    return np.asarray(np.rint(127 * states), np.int8)
 
 
 def _is_same(past: Past, forecast: Forecast) -> bool:
@@ -166,7 +195,8 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, and the history."""
+        self._history.ended = True
         self._stopped.set()
         self._thread.join()
 

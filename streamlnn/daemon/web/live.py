@@ -7,18 +7,19 @@ long, whoever it is. A page that does not read is told less, and nobody waits fo
 from __future__ import annotations
 
 import asyncio
-import base64
 import math
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from streamlnn.daemon.status import Status
-from streamlnn.daemon.web.history import History
+from streamlnn.daemon.web.history import History, quantised
 from streamlnn.model.records import Forecast, split_rows
 from streamlnn.pipeline.timestamps import rfc3339
 
@@ -42,10 +43,13 @@ async def frames(
     match: str | None = None,
     after: str | None = None,
 ) -> AsyncIterator[bytes]:
-    """Yield what is new, at most five times a second, for some seconds: see `Teller`."""
+    """Yield what is new, at most five times a second, for some seconds: see `Teller`.
+
+    Ends with `history`: the server waits for answers under way before it ends itself.
+    """
     teller = Teller(status, history, stream, match, after)
     deadline = time.monotonic() + ANSWER_SECS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not history.ended:
         if news := b"".join(teller.news(time.monotonic())):
             yield news
         await asyncio.sleep(TICK_SECS)
@@ -71,16 +75,18 @@ class Teller:
         self._stream = stream
         self._match = match
         self._matched: dict[str, Any] = {}
+        self._known: dict[str, Any] = {}
         self._listed: dict[str, tuple[Any, bool]] = {}
         self._listed_at = self._weighed_at = -math.inf
         self._seen: Any = None
-        self._happened = _known(after, status.happened)
+        self._happened = _told_before(after, status.happened)
 
     def news(self, now: float) -> Iterator[bytes]:
         """Yield frames about what has changed; `now` is seconds of a monotonic clock."""
         lives = self._status.watched()
         if now - self._listed_at >= STREAMS_EVERY_SECS:
             self._listed_at = now
+            yield from self._daemon(lives)
             changed = list(self._changed(lives))
             yield frame("streams", _encode(changed)) + _place(self._happened)
         live = lives.get(self._stream or "")
@@ -102,6 +108,14 @@ class Teller:
         if self._happened > known:
             yield _place(self._happened)
 
+    def _daemon(self, lives: dict[str, LiveStream]) -> Iterator[bytes]:
+        instance = next((live.speaker.instance for live in lives.values()), None)
+        missing = [*self._status.missing(), *self._status.degraded()]
+        known = {"instance": instance, "version": version("streamlnn"), "missing": missing}
+        if known != self._known:
+            self._known = known
+            yield frame("daemon", _encode(known))
+
     def _matching(self, lives: dict[str, LiveStream], match: str) -> Iterator[bytes]:
         for name, live in lives.items():
             last = live.last
@@ -119,7 +133,7 @@ class Teller:
                 yield summary(live, last[0]) | begun
 
 
-def _known(after: str | None, happened: int) -> int:
+def _told_before(after: str | None, happened: int) -> int:
     """Return how many events a reader knows of; one who knows of more knew another daemon."""
     if after is None or not after.isdecimal() or len(after) > MOST_DIGITS:
         return happened
@@ -128,8 +142,8 @@ def _known(after: str | None, happened: int) -> int:
 
 def _told_of(live: LiveStream, forecast: Forecast, time: int | None) -> Iterator[bytes]:
     yield frame("forecast", live.speaker.forecast(forecast, time))
-    x = np.round(127 * live.forecaster.reservoir_state).astype(np.int8)
-    told = {"stream": live.row.name, "x": base64.b64encode(x.tobytes()).decode()}
+    x = quantised(live.forecaster.reservoir_state)
+    told = {"stream": live.row.name, "x": b64encode(x.tobytes()).decode()}
     yield frame("state", _encode(told))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -26,12 +27,21 @@ _POLICY = "; ".join(
 _CHARTS = "package_data/plotly.min.js"
 
 
+class _Files(StaticFiles):
+    """Files that a browser asks for again after every update: what it has is kept if unchanged."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
 def routes() -> list[BaseRoute]:
     """Return the page's routes; without plotly it shows no charts, and says so."""
     return [
         Route("/", _index),
         Route("/web/plotly.min.js", _charts),
-        Mount("/web", StaticFiles(directory=FILES)),
+        Mount("/web", _Files(directory=FILES)),
     ]
 
 

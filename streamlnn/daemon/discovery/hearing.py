@@ -1,0 +1,111 @@
+"""What was heard of each topic: how often, when, and what its payloads hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamlnn.daemon.discovery.payloads import look_into
+from streamlnn.errors import DecodeError
+from streamlnn.pipeline import plugins
+from streamlnn.pipeline.contract import Codec, Message, Tree
+
+MOST_TOPICS = 5_000
+"""More are counted, not kept: whoever can publish must not fill our memory."""
+_LOOKS = 20
+_ARRIVALS = 500
+_OTHERS = 500
+_OURS = {"instance", "stream"}
+
+
+@dataclass
+class Topic:
+    """One topic; `arrivals` are nanoseconds UTC, `stamps` by path, each with its arrival.
+
+    `live` counts what came while we listened, `kept` what the broker had retained from before;
+    of `looks` into payloads so many were `unreadable`, or messages of `ours`.
+    """
+
+    name: str
+    live: int = 0
+    kept: int = 0
+    looks: int = 0
+    unreadable: int = 0
+    ours: int = 0
+    arrivals: list[int] = field(default_factory=list)
+    measured: Counter[str] = field(default_factory=Counter)
+    diagnostic: Counter[str] = field(default_factory=Counter)
+    stamps: dict[str, list[tuple[Any, int]]] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+
+    def take(self, message: Message, codec: Codec) -> None:
+        """Count a message; the first ones are looked into."""
+        if message.retained:
+            self.kept += 1
+            return
+        self.live += 1
+        received = message.received or 0
+        if len(self.arrivals) < _ARRIVALS:
+            self.arrivals.append(received)
+        if self.live <= _LOOKS:
+            self._look(message, codec, received)
+
+    def _look(self, message: Message, codec: Codec, received: int) -> None:
+        self.looks += 1
+        try:
+            tree = codec.decode(message)
+        except DecodeError:
+            self.unreadable += not _is_word(message.payload)
+            return
+        self.ours += _is_ours(tree)
+        found = look_into(tree)
+        self.measured.update(found.measured)
+        self.diagnostic.update(found.diagnostic)
+        self.others.update(found.others[: max(0, _OTHERS - len(self.others))])
+        for path, leaf in found.stamps:
+            self.stamps.setdefault(path, []).append((leaf, received))
+
+
+class Ear:
+    """All that was heard; `crowded` counts messages on topics beyond `MOST_TOPICS`."""
+
+    def __init__(self) -> None:
+        self.crowded = 0
+        self.messages = 0
+        self._topics: dict[str, Topic] = {}
+        self._codec: Codec = plugins.load("codec", "json")()
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._topics.values())
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def take(self, message: Message) -> bool:
+        """Take a message in; tell whether its topic is new to us."""
+        self.messages += 1
+        topic = self._topics.get(message.origin)
+        is_new = topic is None
+        if topic is None:
+            if len(self._topics) >= MOST_TOPICS:
+                self.crowded += 1
+                return False
+            topic = self._topics[message.origin] = Topic(message.origin)
+        topic.take(message, self._codec)
+        return is_new
+
+
+def _is_word(payload: bytes) -> bool:
+    """Tell whether a payload is plain text, such as ON or sunny, which is no broken message."""
+    try:
+        text = payload.decode().strip()
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable() and text[:1] not in ("{", "[", '"')
+
+
+def _is_ours(tree: Tree) -> bool:
+    """Tell whether a payload is a message of streamlnn, whatever its topic begins with."""
+    return isinstance(tree, dict) and "v" in tree and tree.keys() >= _OURS
