@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,7 @@ from rich.live import Live
 from rich.text import Text
 
 from streamlnn.daemon import logs, terminal
-from streamlnn.daemon.overview import Overview, Rate, Standing, Steady, own_facts
+from streamlnn.daemon.overview import Facts, Overview, Rate, Standing, Steady
 from streamlnn.daemon.sheet import Page, sheet
 from streamlnn.daemon.status import Status
 from streamlnn.daemon.web.live import summary
@@ -64,6 +65,7 @@ class LiveBoard:
     def __init__(self, status: Status, name: str) -> None:
         self._status = status
         self._name = name
+        self._version = version("streamlnn")
         self._overview = Overview()
         self._steady = Steady("odd")
         self._rate = Rate()
@@ -117,8 +119,9 @@ class LiveBoard:
         for line in self._waiting():
             console.print(Text.from_ansi(line), soft_wrap=True)
         self._look()
-        known = own_facts(self._status, self._name)
-        rate = self._rate.note(known.records, now)
+        troubles = (*self._status.missing(), *self._status.degraded())
+        known = Facts(self._name, self._version, troubles)
+        rate = self._rate.note(self._records(), now)
         width = max(1, console.width - len("^C"))  # which is echoed after the last line
         page = Page(width, _height(console.height), not console.options.ascii_only)
         standings = self._steady.sorted(self._overview, now)
@@ -132,6 +135,10 @@ class LiveBoard:
         self._overview.take(msgspec.convert(told, list[Standing]))
         known, self._happened = self._happened, self._status.happened
         self._overview.events.extend(map(_event.decode, self._status.events_after(known)))
+
+    def _records(self) -> int:
+        counters = self._status.snapshot().counters
+        return sum(n for (counter, _), n in counters.items() if counter == "records_total")
 
     def _waiting(self) -> list[str]:
         return [self._lines.popleft() for _ in range(len(self._lines))]

@@ -6,13 +6,9 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from streamlnn.daemon.status import Status
 
 LATEST = 60
 """Values in the small picture of a stream."""
@@ -114,22 +110,14 @@ class Steady:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the daemon says of itself: the `records` it has accepted since its start.
+    """What the daemon says of itself.
 
     `troubles` are what keeps it from being ready, and what is degraded.
     """
 
     name: str
     version: str
-    records: int
     troubles: tuple[str, ...]
-
-
-def own_facts(status: Status, name: str) -> Facts:
-    """Return the facts of a daemon in this process."""
-    counters = status.snapshot().counters
-    records = sum(n for (counter, _), n in counters.items() if counter == "records_total")
-    return Facts(name, version("streamlnn"), records, (*status.missing(), *status.degraded()))
 
 
 class Rate:

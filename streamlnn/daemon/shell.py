@@ -24,7 +24,19 @@ OK, FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 0, 1, 69, 78
 FILE = click.Path(path_type=Path)
 
 _CONFIG = "STREAMLNN_CONFIG"
-_ORDER = ("demo", "init", "check", "run", "top", "tap", "doctor", "health", "state", "record", "info")
+_ORDER = (
+    "demo",
+    "init",
+    "check",
+    "run",
+    "top",
+    "tap",
+    "doctor",
+    "health",
+    "state",
+    "record",
+    "info",
+)
 _WHOLE = 200
 _ENDLESS = ("run", "demo", "top", "tap")
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -26,8 +26,8 @@ from streamlnn.pipeline.messages import EventMessage
 if TYPE_CHECKING:
     from streamlnn.daemon.config import Config
 
-LOOK_EVERY_SECS = 3.0
-"""So often the daemon is asked how it is; the streams come by themselves."""
+COUNT_EVERY_SECS = 3.0
+"""So often the metrics are asked for; all else comes by itself."""
 PIPED_COLUMNS = 200
 """So wide may the table be where there is no terminal."""
 
@@ -58,10 +58,10 @@ class _View:
         self._order = order
         self._steady = Steady(order)
         self._overview = Overview()
-        self._facts = Facts(name, "", 0, ())
+        self._facts = Facts(name, "", ())
         self._rate = Rate()
         self._rated: float | None = None
-        self._asked_at = -math.inf
+        self._counted_at = -math.inf
 
     def print_once(self, *, as_json: bool) -> None:
         """Print all streams as they stand, as a table or as a list in JSON."""
@@ -95,35 +95,47 @@ class _View:
         """Take what is told; return of which kind it was."""
         if frame.kind == "begin":
             self._overview.begin()
+        elif frame.kind == "daemon":
+            self._facts = _facts(frame.data, self._facts)
         elif frame.kind == "streams":
             self._overview.take(_standings.decode(frame.data))
-            self._look(time.monotonic())
+            self._count(time.monotonic())
         elif frame.kind == "event":
             self._overview.events.append(_event.decode(frame.data))
         elif frame.kind == "lost":
             why = f"waiting for the daemon: {frame.data.decode()}"
             self._facts = replace(self._facts, troubles=(why,))
-            self._asked_at = -math.inf
         return frame.kind
 
-    def _look(self, now: float) -> None:
-        if now - self._asked_at < LOOK_EVERY_SECS:
+    def _count(self, now: float) -> None:
+        if now - self._counted_at < COUNT_EVERY_SECS:
             return
         with suppress(InputUnavailable, ValueError):  # gone, or busy: asked again in a moment
-            self._facts = asked_facts(self._client, self._facts.name)
-            self._rated = self._rate.note(self._facts.records, now)
-            self._asked_at = now
+            self._rated = self._rate.note(records(self._client), now)
+            self._counted_at = now
 
 
-def asked_facts(client: Client, name: str) -> Facts:
-    """Return the facts of the daemon that `client` asks; raises `InputUnavailable`."""
-    ready = json.loads(client.get("/readyz")[1])
+def records(client: Client) -> int:
+    """Return how many records the daemon has accepted since its start.
+
+    Raises `InputUnavailable` when it does not answer, `ValueError` when it is too busy to tell.
+    """
     families = text_string_to_metric_families(client.get("/metrics")[1].decode())
     samples = [sample for family in families for sample in family.samples]
-    records = sum(one.value for one in samples if one.name == f"{PREFIX}records_total")
-    versions = [one.labels["version"] for one in samples if one.name == f"{PREFIX}info"]
-    troubles = (*ready.get("missing", ()), *ready.get("degraded", ()))
-    return Facts(name, ", ".join(versions), int(records), troubles)
+    return int(sum(one.value for one in samples if one.name == f"{PREFIX}records_total"))
+
+
+def _facts(data: bytes, before: Facts) -> Facts:
+    told = msgspec.json.decode(data, type=_Told)
+    return Facts(told.instance or before.name, told.version, tuple(told.missing))
+
+
+class _Told(msgspec.Struct):
+    """What the API tells of the daemon."""
+
+    instance: str | None
+    version: str
+    missing: list[str]
 
 
 def _listed(one: Standing) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from streamlnn.daemon.overview import Facts, Overview, Rate, Standing, Steady
 from streamlnn.daemon.sheet import Page, sheet, sparkline
 from streamlnn.pipeline.messages import EventMessage
 
-READY = Facts("works", "1.2.3", 0, ())
+READY = Facts("works", "1.2.3", ())
 
 
 def standing(stream: str, seq: int = 0, **told: Any) -> Standing:
@@ -149,7 +149,7 @@ def test_a_value_is_kept_once_and_outlives_a_restart_of_the_daemon() -> None:
 
 
 def test_what_is_missing_stands_above_the_table() -> None:
-    troubled = Facts("works", "1.2.3", 0, ("source 'plant' is connecting", "sink 'x' is lost"))
+    troubled = Facts("works", "1.2.3", ("source 'plant' is connecting", "sink 'x' is lost"))
     lines = drawn(of(standing("pump", stale=True)), 80, facts=troubled)
     assert lines[:2] == [
         "streamlnn works  1 stream, 1 stale  1.2.3",

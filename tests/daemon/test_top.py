@@ -31,9 +31,15 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
     """A daemon that runs for all tests which do not touch it."""
     with Works(tmp_path_factory.mktemp("works")) as works:
         daemon = works.start()
+        wait_until(lambda: streams(works.port) == set(STREAMS), "all streams")
         wait_until(lambda: records(works.port) > 300 * len(NAMES), "what was written before")
         yield works
         daemon.kill()
+
+
+def streams(port: int) -> set[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/streams", timeout=5) as answer:
+        return {one["stream"] for one in json.load(answer)["streams"]}
 
 
 def records(port: int) -> float:

@@ -79,7 +79,7 @@ class Teller:
         self._listed: dict[str, tuple[Any, bool]] = {}
         self._listed_at = self._weighed_at = -math.inf
         self._seen: Any = None
-        self._happened = _known(after, status.happened)
+        self._happened = _told_before(after, status.happened)
 
     def news(self, now: float) -> Iterator[bytes]:
         """Yield frames about what has changed; `now` is seconds of a monotonic clock."""
@@ -133,7 +133,7 @@ class Teller:
                 yield summary(live, last[0]) | begun
 
 
-def _known(after: str | None, happened: int) -> int:
+def _told_before(after: str | None, happened: int) -> int:
     """Return how many events a reader knows of; one who knows of more knew another daemon."""
     if after is None or not after.isdecimal() or len(after) > MOST_DIGITS:
         return happened

@@ -138,6 +138,8 @@ function addHeard({ at: when, targets }) {
 }
 
 function addEvent(event) {
+  const isSame = (known) => known.id === event.id && known.phase === event.phase && known.time === event.time;
+  if (one.events.some(isSame)) return; // told again after a restart of the daemon
   one.events = [...one.events, event].slice(-MOST_EVENTS);
   drawEvents();
   drawSoon();
