@@ -46,7 +46,8 @@ NAMES = tuple(f"pump{n:02}" for n in range(12))
 class Works:
     """Twelve pumps that have written `past` lines each, and go on with ten a second.
 
-    What is put into `odd` is the next value of that pump.
+    What is put into `odd` is the next value of that pump. A daemon that was started is killed at
+    the end.
     """
 
     def __init__(self, folder: Path, http: str = "", more: str = "", past: int = 300) -> None:
@@ -54,6 +55,7 @@ class Works:
         self.config = folder / "pipeline.toml"
         self.config.write_text(CONFIG.format(folder=folder, port=self.port, http=http, more=more))
         self.odd: dict[str, float] = {}
+        self._daemon: Daemon | None = None
         self._stopped = threading.Event()
         self._n = 0
         for n in range(-past, 0):
@@ -67,11 +69,13 @@ class Works:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
+        if self._daemon is not None:
+            self._daemon.kill()
 
     def start(self) -> Daemon:
-        daemon = Daemon(self.config)
-        daemon.wait_ready(self.port)
-        return daemon
+        self._daemon = Daemon(self.config)
+        self._daemon.wait_ready(self.port)
+        return self._daemon
 
     def _run(self) -> None:
         while not self._stopped.wait(0.1):

@@ -30,11 +30,10 @@ STREAMS = [f"plant/{name}" for name in NAMES]
 def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
     """A daemon that runs for all tests which do not touch it."""
     with Works(tmp_path_factory.mktemp("works")) as works:
-        daemon = works.start()
+        works.start()
         wait_until(lambda: streams(works.port) == set(STREAMS), "all streams")
         wait_until(lambda: records(works.port) > 300 * len(NAMES), "what was written before")
         yield works
-        daemon.kill()
 
 
 def streams(port: int) -> set[str]:
@@ -135,7 +134,7 @@ def test_a_daemon_that_is_started_again_is_waited_for(tmp_path: Path) -> None:
             daemon.kill()
             terminal.wait_for("waiting for the daemon: no answer from", STREAMS[0])
             wait_until(lambda: "waiting for it" in err.read_text(), "the loss to be told")
-            daemon = works.start()
+            works.start()
             terminal.wait_for(*STREAMS, "ready")
             wait_until(lambda: "the daemon answers again" in err.read_text(), "the end of it")
             before = len(out.read_text())
@@ -146,7 +145,6 @@ def test_a_daemon_that_is_started_again_is_waited_for(tmp_path: Path) -> None:
             assert listening.wait(20) == 0
         told = out.read_text().splitlines()
         assert len(told) == len(set(told))
-        daemon.kill()
 
 
 @pytest.mark.parametrize("words", [("top",), ("tap", "--config")])
@@ -187,11 +185,11 @@ def tapped(*words: object) -> tuple[list[str], str]:
 
 
 def test_tap_prints_forecasts_of_the_streams_that_fit(works: Works) -> None:
-    lines, errors = tapped("plant/pump0[12]", "--config", works.config, "--for", "3s")
+    lines, errors = tapped("plant/pump0[12]", "--config", works.config, "--for", "2s")
     assert errors == ""
     named = [line.split(" flow = ")[0] for line in lines if " flow = " in line]
     assert set(named) == {"plant/pump01", "plant/pump02"}
-    assert named.count("plant/pump01") > 3
+    assert named.count("plant/pump01") > 2
     assert "  +1 s " in lines[0]
 
 
@@ -274,7 +272,7 @@ def test_run_does_not_wait_for_a_terminal_that_stands_still(tmp_path: Path) -> N
         with (tmp_path / "pump00.jsonl").open("a") as file:
             file.writelines("no sample at all\n" for _ in range(500))
         before = records(works.port)
-        wait_until(lambda: records(works.port) > before + 500, "records", secs=30)
+        wait_until(lambda: records(works.port) > before + 200, "records", secs=30)
         assert terminal.ended(signal.SIGTERM) == 0
 
 
