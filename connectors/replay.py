@@ -148,7 +148,7 @@ class ReplaySource:
         self.close()
         self._recording = self._open(self._settings.path, self._settings.format)
         if self._is_live:
-            self._refuse_unnamed(self._recording.format)
+            self._refuse_unnamed(self._recording)
         self.format = self._recording.codec
         self._offset = _Position.parse(position).offset
         self._begin(self._recording)
@@ -213,11 +213,10 @@ class ReplaySource:
         self._entries.close()
         self._recording = self._next = None
 
-    def _refuse_unnamed(self, form: str) -> None:
-        if _codec_of(form) not in (self.format, "csv"):
-            raise ConfigError(
-                [f"source {self.id!r}: {self._settings.path} needs to be told: format = {form!r}"]
-            )
+    def _refuse_unnamed(self, recording: Any) -> None:
+        if recording.codec not in (_codec_of(self._settings.format), "csv"):
+            told = f"{self._settings.path} needs to be told: format = {recording.format!r}"
+            raise ConfigError([f"source {self.id!r}: {told}"])
 
     def _begin(self, recording: Any) -> None:
         self._pace = Pace(self._speed)

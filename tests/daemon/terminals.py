@@ -51,7 +51,7 @@ class Terminal:
             stderr=theirs,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env=os.environ | {"TERM": "xterm-256color"} | environment,
+            env=_environment() | {"TERM": "xterm-256color"} | environment,
         )
         os.close(theirs)
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -150,3 +150,8 @@ class Terminal:
                 return
             with self._lock:
                 self._stream.feed(data)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the size of our own terminal, which test workers are told this way."""
+    return {key: one for key, one in os.environ.items() if key not in ("COLUMNS", "LINES")}

@@ -263,7 +263,7 @@ MISTAKES = {
     "an unknown format": (
         BROKER + 'format = "cvs"' + STREAM,
         "f.toml:6: source.format: unknown codec kind 'cvs'; did you mean 'csv'? "
-        "(installed: csv, json)",
+        "(installed: csv, influx, json)",
     ),
     "no kind": (
         '[[source]]\nurl = "mqtt://localhost"\n[[stream]]\ntopic = "a"',

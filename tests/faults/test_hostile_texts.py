@@ -103,7 +103,7 @@ def test_a_table_shows_it_in_one_cell(text: str) -> None:
 
 @pytest.mark.parametrize("stream", ["<script>alert(1)</script>", '"onmouseover="x', "a/../../etc"])
 def test_a_stream_is_no_part_of_the_page_nor_a_label_and_is_escaped_in_urls(stream: str) -> None:
-    """How a browser shows it is tested in one: `tests/daemon/test_page_streams.py`."""
+    """How a browser shows it is tested in one: `tests/daemon/test_web_streams.py`."""
     status = Status()
     status.forecast(stream, json.dumps({"stream": stream}).encode())
     server = serve(status, "127.0.0.1:0", None)

@@ -13,8 +13,9 @@ export function list(streams) {
   for (const told of streams) {
     if (!rows.has(told.stream)) rows.set(told.stream, newRow(told.stream));
     const known = rows.get(told.stream);
+    if (told.latest) known.latest = told.latest;
+    else if (told.seq !== known.told.seq) known.latest = [...known.latest, told.y].slice(-MOST_LATEST);
     known.told = told;
-    known.latest = told.latest || [...known.latest, told.y].slice(-MOST_LATEST);
     fill(known, told);
   }
   $("none").hidden = rows.size > 0;
