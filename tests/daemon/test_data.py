@@ -31,7 +31,7 @@ RECORDINGS = {
     "vic_electricity.csv.gz": 52_608,
     "well_log.txt.gz": 4_050,
 }
-LONG = 20_000
+LONG = 5_000
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from streamlnn.pipeline.journal import FILE
 from streamlnn.pipeline.store import open_file
 from streamlnn.pipeline.testing import ABORT, Abort, CollectingSink, ScriptedSource
 
-PLACES = int(os.environ.get("STREAMLNN_EXAMPLES", "1000"))
+PLACES = int(os.environ.get("STREAMLNN_EXAMPLES", "500"))
 RUNS = 40
 """Batches before the kill; three more come behind it."""
 
