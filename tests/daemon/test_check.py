@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +43,6 @@ time = { path = "datetime", zone = "Europe/Berlin" }
 """
 STAMP = "2026-01-01T00:00:00.000000Z"
 PAYLOAD = '{"ts": 1700000000500, "values": {"temp": 21.5, "rms": 2}, "seq": 7, "unit": "C"}'
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
 
 
 @pytest.fixture

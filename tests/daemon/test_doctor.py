@@ -8,11 +8,9 @@ finding with a way out and exit code 1, and neither session nor retained message
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +31,6 @@ def small_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine, "QUIET_SECS", 0.2)
     monkeypatch.setattr(doctor, "LISTEN_SECS", 0.4)
     monkeypatch.setattr(disk, "COMMITS", 20)
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
 
 
 def write_config(folder: Path, source: str, stream: str = "") -> Path:

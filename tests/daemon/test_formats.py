@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 import zstandard
-from click.testing import CliRunner, Result
+from invoked import run, told
 from pyarrow import parquet
 
-from streamlnn.daemon.cli import cli
-
 START = 1_700_000_000
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
-
-
-def run(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli, list(map(str, words)))
-    assert result.exit_code == code, result.output
-    return result
-
-
-def told(*words: object) -> Any:
-    return json.loads(run(*words, "--json").stdout)
 
 
 def line(n: int, host: str, unit: int = 10**9) -> str:

@@ -9,38 +9,17 @@ forecasts, though a second judgement of their times would drop some.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from invoked import run, told
 
-from streamlnn.daemon.cli import cli
 from streamlnn.pipeline.journal import Journal
 
 START = 1_700_000_000
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
-
-
-def run(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli, list(map(str, words)))
-    assert result.exit_code == code, result.output
-    return result
-
-
-def told(*words: object) -> Any:
-    return json.loads(run(*words, "--json").stdout)
 
 
 def heard(path: Path, messages: list[tuple[str, bytes]]) -> Path:

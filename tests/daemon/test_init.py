@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import threading
 import time
@@ -33,13 +32,6 @@ STREAMS = {
     "outdoor": {"value"},
     "station1": {"t"},
 }
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
 
 
 def init(*words: object) -> Result:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +16,6 @@ BEGIN = "`streamlnn init` writes one to begin with"
 UNITS = "write a number and a unit (us, ms, s, m, min, h, d, w)"
 SCHEMES = "a broker's url begins with mqtt, mqtts, ws, wss, unix, then ://"
 TWO_BRACKETS = "write each key and table once, and [[source]], [[stream]], [[sink]] in two brackets"
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
 
 
 def check(path: Path) -> Result:

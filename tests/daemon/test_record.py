@@ -8,11 +8,9 @@ readable.
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -30,13 +28,6 @@ from streamlnn.daemon.record import Recorder
 from streamlnn.pipeline.contract import Message
 
 START = 1_700_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
 
 
 def run(*words: object) -> Result:
