@@ -146,15 +146,16 @@ def test_live_samples_and_their_replay_give_the_same_forecasts(
 def test_kills_in_mid_stream_lose_nothing_and_change_nothing(plant: Plant, broker: Broker) -> None:
     """Acknowledged samples survive; forecasts equal the uncut run's; each comes, with one value."""
     messages = [sample(n) for n in range(3000)]
-    sender = threading.Thread(target=broker.publish_all, args=(messages,))
     with broker.collect("streamlnn/plant1/stream/+/forecast") as heard:
-        for kill in range(1, 5):
+        for life in range(4):  # each has messages of its own to be killed in the midst of
+            sending = messages[600 * life : 600 * (life + 1)]
+            sender = threading.Thread(target=broker.publish_all, args=(sending,))
             with running(plant.config, plant.http) as daemon:
-                if kill == 1:
-                    sender.start()
+                sender.start()
                 heard.wait(len(heard.messages) + 150)
                 daemon.kill()
-        sender.join()
+            sender.join()
+        broker.publish_all(messages[2400:])
         with running(plant.config, plant.http):
             wait_for_all(heard, 3000)
     assert by_identity(forecasts(heard)) == plant.replay(messages)
