@@ -3,15 +3,17 @@
 A daemon takes 200 streams of 5 samples a second each over MQTT and publishes a forecast for each;
 by turns nobody looks, and three browsers show its page, each another stream in full. How long a
 forecast takes from the sample's publication to its own arrival is told for both, early and late in
-each turn: a queue that grows would show. In the pages the time from one frame of the browser to the
-next is measured, and how old the newest sample is that they show. The browsers are run at the
-lowest priority: they would be on other machines. Needs the extra `dev` and Chromium.
+each turn: a queue that grows would show. So is the processor time of the daemon. In the pages the
+time from one frame of the browser to the next is measured, and how old the newest sample is that
+they show. The browsers are run at the lowest priority: they would be on other machines. Needs the
+extra `dev`, Chromium and Linux.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -102,8 +104,8 @@ def _client(port: int) -> paho.Client:
 
 
 @contextmanager
-def daemon(folder: Path, mqtt: int) -> Iterator[str]:
-    """Run the daemon; give the page's address once it is ready."""
+def daemon(folder: Path, mqtt: int) -> Iterator[tuple[int, str]]:
+    """Run the daemon; give its process and the page's address once it is ready."""
     http = free_port()
     config = folder / "pipeline.toml"
     config.write_text(CONFIG.format(folder=folder, http=http, mqtt=mqtt))
@@ -112,7 +114,7 @@ def daemon(folder: Path, mqtt: int) -> Iterator[str]:
     try:
         address = f"http://127.0.0.1:{http}/"
         _wait_ready(f"{address}readyz")
-        yield address
+        yield process.pid, address
     finally:
         process.terminate()
         process.wait()
@@ -143,15 +145,21 @@ def look(browser: Browser, address: str, stream: int) -> Page:
     return page
 
 
-def turn(found: Any, secs: float) -> np.ndarray[Any, Any]:
-    """Return what is heard in so many seconds, (n, 2)."""
+def turn(found: Any, secs: float, pid: int) -> tuple[np.ndarray[Any, Any], float]:
+    """Return what is heard in so many seconds, (n, 2), and the share of a core the daemon took."""
     while not found.empty():
         found.get()
-    until = time.time() + secs
+    began, used = time.time(), _processor_secs(pid)
     heard: list[tuple[float, float]] = []
-    while time.time() < until:
+    while time.time() < began + secs:
         heard += found.get()
-    return np.array(heard)
+    share = (_processor_secs(pid) - used) / (time.time() - began)
+    return np.array(heard), share
+
+
+def _processor_secs(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @click.command(help=__doc__)
@@ -170,7 +178,7 @@ def main(streams: int, rate: float, pages: int, secs: float, rounds: int) -> Non
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mqtt = stack.enter_context(stock_broker(folder))
-        address = stack.enter_context(daemon(folder, mqtt))
+        pid, address = stack.enter_context(daemon(folder, mqtt))
         for work, args in ((listen, (mqtt, found)), (feed, (mqtt, streams, rate))):
             process = context.Process(target=work, args=args, daemon=True)  # type: ignore[arg-type]
             process.start()
@@ -178,13 +186,13 @@ def main(streams: int, rate: float, pages: int, secs: float, rounds: int) -> Non
         tools = stack.enter_context(sync_playwright())
         time.sleep(20)
         for _ in range(rounds):
-            turns["nobody looks"].append(turn(found, secs))
+            turns["nobody looks"].append(turn(found, secs, pid))
             browser = tools.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
             give_way()
             opened = [look(browser, address, n) for n in range(pages)]
-            turns[f"{pages} pages"].append(turn(found, secs))
+            turns[f"{pages} pages"].append(turn(found, secs, pid))
             frames += [one for page in opened for one in page.evaluate("() => window.frames_ms")]
             ages += [page.evaluate(AGE) for page in opened]
             browser.close()
@@ -197,13 +205,16 @@ def main(streams: int, rate: float, pages: int, secs: float, rounds: int) -> Non
 
 def _table(turns: dict[str, list[Any]]) -> str:
     rows = []
-    for name, heard in turns.items():
+    for name, told in turns.items():
+        heard = [one for one, _ in told]
         early, late = (np.concatenate([_third(one, k) for one in heard]) for k in (0, 2))
         whole = np.concatenate(heard)[:, 1]
-        told = (np.median(whole), np.percentile(whole, 99), np.median(early), np.median(late))
+        waits = (np.median(whole), np.percentile(whole, 99), np.median(early), np.median(late))
         rate = len(whole) / sum(one[-1, 0] - one[0, 0] for one in heard)
-        rows.append((name, f"{rate:,.0f}/s", *(f"{one:.0f} ms" for one in told)))
+        share = f"{np.mean([one for _, one in told]):.0%}"
+        rows.append((name, f"{rate:,.0f}/s", *(f"{one:.0f} ms" for one in waits), share))
     head = ["", "forecasts", "median", "99th percentile", "median, first third", "last third"]
+    head.append("of a core")
     return markdown(head, rows)
 
 
