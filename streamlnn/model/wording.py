@@ -30,7 +30,7 @@ from streamlnn.model.drift import (
     SMALLER,
 )
 from streamlnn.model.records import Event, EventType, Phase, Severity
-from streamlnn.model.state import ARRIVAL, NEWS, PENDING, SEQ, State
+from streamlnn.model.state import ARRIVAL, NEWS, PENDING, SEQ, State, Y
 from streamlnn.model.stuck import STUCK_SINCE_SEQ, STUCK_SINCE_TIME, STUCK_TOLD, VALUE
 
 Numbers = NDArray[np.float64]
@@ -75,7 +75,7 @@ def _seq(state: State) -> int:
 def _of_target(state: State, t: int, time: float | None) -> list[Event]:
     m, found = state.monitor[t], []
     if m[ANOMALY_TOLD]:
-        found.append(_anomaly(m, t, time))
+        found.append(_anomaly(m, t, time, float(state.condition[Y, t])))
     if m[DRIFT_TOLD]:
         found.append(_drift(m, t, time))
     if m[STUCK_TOLD]:
@@ -83,11 +83,12 @@ def _of_target(state: State, t: int, time: float | None) -> list[Event]:
     return found
 
 
-def _anomaly(m: Numbers, t: int, time: float | None) -> Event:
+def _anomaly(m: Numbers, t: int, time: float | None, newest: float) -> Event:
     phase = _PHASES[int(m[ANOMALY_TOLD])]
     y, yhat, half = map(float, m[[LATEST_Y, LATEST_YHAT, LATEST_HALF]])
     side = "above" if y > yhat else "below"
-    text = f"The value {y:.6g} is far {side} the {yhat:.6g} that was forecast."
+    where = "The value" if y == newest else "On the straight line between two records, the value"
+    text = f"{where} {y:.6g} is far {side} the {yhat:.6g} that was forecast."
     if phase == "end":
         text = f"At {y:.6g} values are as forecast again, or have become the new normal."
     severity: Severity = "critical" if m[TOP] >= CRITICAL else "warning"

@@ -82,6 +82,17 @@ def test_a_spike_is_an_anomaly_with_a_start_and_an_end() -> None:
     assert "far above" in start.text
 
 
+def test_a_value_that_never_came_is_not_told_as_if_it_had() -> None:
+    """A forecast due between two records is held against the straight line between them."""
+    y = noisy_wave(3000)
+    y[2500] += 2.0
+    model = Forecaster(["45s"], units=20)
+    events = [e for n, value in enumerate(y) for e in model.step(60.0 * n, value).events]
+    start = next(event for event in events if event.phase == "start")
+    assert y[2499] < start.y < y[2500]
+    assert start.text.startswith(f"On the straight line between two records, the value {start.y:.6g}")
+
+
 def test_a_large_spike_does_not_hide_a_smaller_one() -> None:
     """Of 30 sigma and, 700 records later, 15: both are told, at once."""
     y = np.random.default_rng(15).standard_normal(4000)
