@@ -28,6 +28,7 @@ class Standing(msgspec.Struct, frozen=True):
     y: float | None
     unit: str
     skill: float | None
+    oddness: float
     latest: list[float | None] = []
 
     @property
@@ -37,17 +38,21 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 ORDERS: Mapping[str, Any] = {
-    "odd": lambda one: (-oddness(one), one.stream),
+    "odd": lambda one: (-one.oddness, one.stream),
     "name": lambda one: one.stream,
     "skill": lambda one: (one.skill is None, one.skill or 0.0, one.stream),
 }
 """Keys to sort standings by: the oddest first, by name, the worst forecast first."""
 
 
-def oddness(one: Standing) -> float:
-    """Return how odd a stream is: an anomaly before silence, that before drift, then the score."""
-    score = one.score if one.score is not None and math.isfinite(one.score) else 0.0
-    return 8 * one.anomaly + 4 * one.stale + 2 * (one.status == "drifting") + score
+def oddness(anomaly: bool, stale: bool, status: str, score: float) -> float:
+    """Return how odd a stream is: an anomaly before silence, that before drift, then the score.
+
+    >>> oddness(False, True, "ok", 0.5)
+    4.5
+    """
+    known = score if math.isfinite(score) else 0.0
+    return 8.0 * anomaly + 4.0 * stale + 2.0 * (status == "drifting") + known
 
 
 @dataclass
@@ -55,9 +60,9 @@ class Overview:
     """The standings of all streams with their latest values, and the latest events, oldest first.
 
     >>> overview = Overview()
-    >>> one = {"stream": "pump", "status": "ok", "stale": False, "anomaly": False, "unit": ""}
+    >>> one = dict(status="ok", stale=False, anomaly=False, score=0, unit="", skill=0, oddness=0)
     >>> for seq, y in enumerate([1.0, 2.0]):
-    ...     overview.take([msgspec.convert(one | dict(seq=seq, score=0, y=y, skill=0), Standing)])
+    ...     overview.take([Standing(stream="pump", seq=seq, y=y, **one)])
     >>> list(overview.values["pump"])
     [1.0, 2.0]
     """

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from streamlnn.daemon.overview import Facts, Overview, Rate, Standing, Steady
+from streamlnn.daemon.overview import Facts, Overview, Rate, Standing, Steady, oddness
 from streamlnn.daemon.sheet import Page, sheet, sparkline
 from streamlnn.pipeline.messages import EventMessage
 
@@ -20,7 +20,9 @@ READY = Facts("works", "1.2.3", ())
 
 def standing(stream: str, seq: int = 0, **told: Any) -> Standing:
     usual = {"status": "ok", "stale": False, "anomaly": False, "score": 0.5, "y": 1.0}
-    return Standing(stream=stream, seq=seq, **usual | {"unit": "l/s", "skill": 0.25} | told)
+    one = {"stream": stream, "seq": seq, **usual, "unit": "l/s", "skill": 0.25} | told
+    odd = oddness(one["anomaly"], one["stale"], one["status"], one["score"])
+    return Standing(oddness=odd, **one)
 
 
 def event(stream: str) -> EventMessage:
@@ -109,7 +111,7 @@ def test_the_oddest_stream_is_on_top() -> None:
         standing("high", score=0.9, skill=None),
         standing("drifting", status="drifting", score=0.0),
         standing("stale", stale=True, score=math.nan, skill=-1.0),
-        standing("odd", anomaly=True, score=None),
+        standing("odd", anomaly=True, score=math.nan),
         standing("also", score=0.1),
     )
     by = {order: [one.stream for one in overview.sorted(order)] for order in ("odd", "name")}

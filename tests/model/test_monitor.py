@@ -90,7 +90,9 @@ def test_a_value_that_never_came_is_not_told_as_if_it_had() -> None:
     events = [e for n, value in enumerate(y) for e in model.step(60.0 * n, value).events]
     start = next(event for event in events if event.phase == "start")
     assert y[2499] < start.y < y[2500]
-    assert start.text.startswith(f"On the straight line between two records, the value {start.y:.6g}")
+    assert start.text.startswith(
+        f"On the straight line between two records, the value {start.y:.6g}"
+    )
 
 
 def test_a_large_spike_does_not_hide_a_smaller_one() -> None:

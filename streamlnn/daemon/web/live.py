@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from streamlnn.daemon.overview import oddness
 from streamlnn.daemon.status import Status
 from streamlnn.daemon.web.history import History, quantised
 from streamlnn.model.records import Forecast, split_rows
@@ -171,16 +172,18 @@ def summary(live: LiveStream, forecast: Forecast) -> dict[str, Any]:
     """Return a stream's line in the list: its first target, and how odd the oddest one is."""
     skills = forecast.skill.reshape(len(live.speaker.horizons), -1)[:, 0]
     known = skills[np.isfinite(skills)]
+    anomaly, score = bool(np.any(forecast.anomaly_active)), float(np.max(forecast.anomaly_score))
     return {
         "stream": live.row.name,
         "seq": forecast.seq,
         "status": forecast.status,
         "stale": live.stale,
-        "anomaly": bool(np.any(forecast.anomaly_active)),
-        "score": float(np.max(forecast.anomaly_score)),
+        "anomaly": anomaly,
+        "score": score,
         "y": float(np.ravel(forecast.y)[0]),
         "unit": live.speaker.units[0],
         "skill": float(known.mean()) if known.size else None,
+        "oddness": oddness(anomaly, live.stale, forecast.status, score),
     }
 
 

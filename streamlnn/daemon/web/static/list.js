@@ -82,17 +82,13 @@ function drawn(values) {
   return path;
 }
 
-function oddness({ anomaly, stale, status, score }) {
-  return 8 * anomaly + 4 * stale + 2 * (status === "drifting") + (score || 0);
-}
-
 function sort() {
   sorted = performance.now();
   const body = $("list").tBodies[0];
   const wanted = $("filter").value.toLowerCase();
   const held = body.contains(document.activeElement); // nothing moves under a reader's hands
   const order = [...rows.values()].sort(
-    (a, b) => oddness(b.told) - oddness(a.told) || a.told.stream.localeCompare(b.told.stream),
+    (a, b) => b.told.oddness - a.told.oddness || a.told.stream.localeCompare(b.told.stream),
   );
   order.forEach(({ row, told }, place) => {
     row.hidden = !told.stream.toLowerCase().includes(wanted);
