@@ -12,7 +12,7 @@ import click
 from streamlnn.daemon.config import Config, load
 from streamlnn.daemon.connector import Connector
 from streamlnn.daemon.footprint import as_text as cost_text
-from streamlnn.daemon.footprint import footprint
+from streamlnn.daemon.footprint import footprint, journal_text
 from streamlnn.daemon.sample import as_text, read_sample
 from streamlnn.daemon.surroundings import look_around
 from streamlnn.errors import ConfigError, NotConnected
@@ -146,6 +146,7 @@ def _text(path: Path, report: dict[str, Any]) -> str:
         lines += [f"          subscribes to {topic}" for topic in source.get("subscribes", ())]
     for stream in report["streams"]:
         lines += _stream_text(stream)
+    lines.append(f"journal   {journal_text()}")
     for sink in report["sinks"]:
         lines.append(f"sink      {sink['id']}: {sink['kind']} {sink['where']}".rstrip())
     lines += [f"warning   {doubt}" for doubt in report["doubts"]]
@@ -164,5 +165,5 @@ def _stream_text(stream: dict[str, Any]) -> list[str]:
     return [
         f"stream    {stream['id']} from {origin}",
         f"          forecasts {targets}, {ahead}{unit} ahead",
-        *(f"          {line}" for line in cost_text(stream["cost"])),
+        f"          {cost_text(stream['cost'])}",
     ]

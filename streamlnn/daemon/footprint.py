@@ -44,20 +44,22 @@ def footprint(stream: StreamSettings, config: Config) -> dict[str, Any]:
     }
 
 
-def as_text(cost: dict[str, Any]) -> list[str]:
-    """Return what `footprint` found, in lines for people."""
+def as_text(cost: dict[str, Any]) -> str:
+    """Return what `footprint` found, in a line for people."""
     least, most = size(cost["bytes"]), size(cost["bytes_most"])
     memory = least if least == most else f"{least} to {most}"
     fields = cost["fields"]
     counted = "for one field" if fields is None else f"{fields} field{'s' * (fields > 1)}"
-    alone = f"{size(COMMIT_BYTES)} a commit, {size(RECORD_BYTES)} for each more record in it"
     daily = cost["journal_a_day"]
-    journal = f"{size(daily)} if each record comes alone" if daily else "unknown without every"
-    return [
-        f"memory {memory} a stream, {counted}",
-        f"writes a day: snapshots up to {size(cost['snapshots_a_day'])}; journal {journal}",
-        f"  ({alone})",
-    ]
+    journal = f"{size(daily)} of journal" if daily else "the journal"
+    written = f"up to {size(cost['snapshots_a_day'])} of snapshots and {journal}"
+    return f"each takes {memory} of memory ({counted}), writes {written} a day"
+
+
+def journal_text() -> str:
+    """Return what a record's way to the disk costs, in a line for people."""
+    more = size(RECORD_BYTES)
+    return f"{size(COMMIT_BYTES)} for a record that comes alone, {more} for each one beside it"
 
 
 def size(count: float) -> str:

@@ -77,7 +77,7 @@ def test_a_sound_configuration_is_summed_up_for_people(folder: Path):
     result = check(folder)
     assert result.exit_code == 0
     assert result.stderr == ""
-    sizes = r"(memory|to) [\d.]+ [KM]B"  # test_footprint compares them with a real model's
+    sizes = r"(takes|to) [\d.]+ [KM]B"  # test_footprint compares them with a real model's
     assert (
         re.sub(sizes, r"\1 N", result.stdout)
         == f"""{folder}/f.toml: sound
@@ -89,14 +89,11 @@ source    plant: mqtt mqtt://localhost
 source    logs: tail /var/log/sensors/*.csv
 stream    {{site}}/{{device}} from plant: sensors/{{site}}/{{device}}/telemetry
           forecasts temperature, 10s, 1m ahead
-          memory N to N a stream, 2 fields
-          writes a day: snapshots up to N; journal unknown without every
-            (29 KB a commit, 300 B for each more record in it)
+          each takes N to N of memory (2 fields), writes up to N of snapshots and the journal a day
 stream    {{stem}} from logs
           forecasts flow, 1, 12, 48 samples ahead
-          memory N a stream, 1 field
-          writes a day: snapshots up to N; journal unknown without every
-            (29 KB a commit, 300 B for each more record in it)
+          each takes N of memory (1 field), writes up to N of snapshots and the journal a day
+journal   29 KB for a record that comes alone, 300 B for each one beside it
 sink      mqtt: mqtt via plant
 """
     )

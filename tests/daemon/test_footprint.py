@@ -94,9 +94,8 @@ def test_memory_that_grows_with_the_cadence_is_what_it_grows_to(every: float) ->
 def test_what_is_not_known_is_said() -> None:
     told = cost('horizons = ["10s"]')
     assert (told["fields"], told["journal_a_day"]) == (None, None)
-    text = "\n".join(as_text(told))
-    assert " MB a stream, for one field" in text
-    assert "journal unknown without every" in text
+    assert " MB of memory (for one field), " in as_text(told)
+    assert as_text(told).endswith("of snapshots and the journal a day")
 
 
 def test_a_slow_sensor_has_no_more_snapshots_than_records() -> None:
