@@ -11,9 +11,9 @@ For every target and horizon on its own, in two levels. Below, four mixtures of 
 
 Above, the power rule, with L ** -12, mixes those four. Losses come when targets come, h records
 late for horizon h, which costs a constant only (Joulani et al. 2013). Errors are told in scales and
-cut off at four times the usual change over that horizon, so that one wild value decides nothing. An
-expert that has no answer (NaN) has no weight, and is judged as if it had said "as now". Cost:
-O(experts) per target and horizon.
+cut off at four times the typical change over that horizon, so that wild values, even a burst that
+outweighs all that was before it, decide nothing for long. An expert that has no answer (NaN) has no
+weight, and is judged as if it had said "as now". Cost: O(experts) per target and horizon.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from streamlnn.model.compiled import cached, inlined
 
-POWER_MEMORIES = np.array([0.99, 0.9995])
+POWER_MEMORIES = np.array([0.98, 0.9995])
 """How much of a squared loss is kept from one record to the next, one mixture for each."""
 
 POLY_MEMORIES = np.array([0.998, 1.0])
@@ -39,7 +39,7 @@ POWER, TOP_POWER = 8, 12
 """Multiples of 4."""
 
 FARTHEST = 4.0
-"""An error counts as no larger than so many times the usual change over its horizon."""
+"""An error counts as no larger than so many times the typical change over its horizon."""
 
 MIXTURES = POWER_MEMORIES.size + POLY_MEMORIES.size
 
@@ -203,13 +203,13 @@ def _regret(regrets, experts, mixed, error, per_size, limit, memory):
 
 
 @inlined
-def judge(losses, regrets, top_losses, issued, y, size, usual):
+def judge(losses, regrets, top_losses, issued, y, size, typical):
     """Learn who was right, once the value y of a forecast has come: `issued` as `mix` left it.
 
-    `usual` is the usual change over its horizon, in scales of `size`.
+    `typical` is the typical change over its horizon, in scales of `size`.
     """
     mixtures, experts = issued[1 : 1 + MIXTURES], issued[1 + MIXTURES :]
-    limit, per_size = min(FARTHEST * max(1.0, usual), 1e6), 1.0 / max(size, 1e-300)
+    limit, per_size = min(FARTHEST * max(1.0, typical), 1e6), 1.0 / max(size, 1e-300)
     for k in range(experts.size):
         error = _off(y, _said(experts, k), per_size, limit)
         for g in range(losses.shape[0]):

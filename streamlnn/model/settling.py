@@ -24,11 +24,14 @@ from streamlnn.model.scaling import JUMP, step_scale
 from streamlnn.model.state import ARRIVAL, PUSHED
 
 # State.scores, per target and horizon
-SCORES = 6
-SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE, WIDER = range(SCORES)
+SCORES = 7
+SCORED, COVERAGE, ERROR, NAIVE_ERROR, CHANGE, WIDER, LOG_CHANGE = range(SCORES)
 
 WILD = 8.0
 """A change counts as no larger than so many times the usual one over its horizon."""
+
+LEAST_CHANGE = 0.05
+"""In scales: a sensor that mostly rests has a typical change all the same."""
 
 
 @inlined
@@ -42,7 +45,10 @@ def _correct_group(weights, x, gain, sizes, said, change, repeats):
 
 @inlined
 def _learn(s, slot, t, h, y):
-    """Teach the readouts the change from the time of issue, freed of wild outliers."""
+    """Teach the readouts the change from the time of issue, freed of wild outliers.
+
+    Returns the typical change so far, the geometric mean: a burst hardly moves it.
+    """
     base, size = s.waiting_base[slot, t, 0], s.waiting_base[slot, t, 1]
     scores, repeats = s.scores[t, h], s.stride[h]
     usual = scores[CHANGE]
@@ -50,11 +56,13 @@ def _learn(s, slot, t, h, y):
     change = min(max((y - base) / size, -limit), limit)
     rate = max(1.0 / (scores[SCORED] + 1.0), 0.001)
     scores[CHANGE] = np.sqrt(usual * usual + rate * (change * change - usual * usual))
+    typical = np.exp(scores[LOG_CHANGE])
+    scores[LOG_CHANGE] += rate * (np.log(max(abs(change), LEAST_CHANGE)) - scores[LOG_CHANGE])
     x, gain, said = s.waiting_x[slot], s.waiting_gain[slot], s.said[t, h]
     _correct_group(s.weights[t, h], x, gain, s.joint_sizes, said, change, repeats)
     x, gain, said = s.waiting_own[slot, t], s.waiting_own_gain[slot, t], said[s.joint_sizes.size :]
     _correct_group(s.own_weights[t, h], x, gain, s.own_sizes, said, change, repeats)
-    return usual
+    return typical
 
 
 @inlined
@@ -77,8 +85,8 @@ def _settle_target(s, slot, t, h, y):
     bands = s.waiting_bands[slot, t, h]
     size = max(s.waiting_base[slot, t, 1], step_scale(s.scales[s.targets[t]]))
     if s.scales[s.targets[t], JUMP] != HELD:
-        usual = _learn(s, slot, t, h, y)
-        judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, usual)
+        typical = _learn(s, slot, t, h, y)
+        judge(s.losses[t, h], s.regrets[t, h], s.top_losses[t, h], issued, y, size, typical)
     score = min(abs(y - issued[0]) / size, 1e6)
     count = s.scores[t, h, SCORED]
     log_q, means, losses = s.log_q[t, h], s.band_means[t, h], s.band_losses[t, h]

@@ -32,9 +32,9 @@ def behind_switches(stream: Switching) -> claims_adaptation.Recovery:
 def test_a_switch_of_the_dynamics_is_learned_and_a_frozen_readout_never_gets_there(
     name: str,
 ) -> None:
-    """Within 300 samples the error is 1.2 of that at the end of the regime, in the median."""
+    """Within 350 samples the error is 1.2 of that at the end of the regime, in the median."""
     found = behind_switches(STREAMS[name])
-    assert np.median(found.back_to_best[0]) <= 300
+    assert np.median(found.back_to_best[0]) <= 350
     assert np.median(found.back_to_best[1]) == claims_adaptation.NEVER
     assert np.median(found.steady[0] / found.steady[1]) < 0.8
 
