@@ -35,7 +35,7 @@ def watched_page(browser: Any, **context: Any) -> Iterator[Any]:
     """A page; whatever it asks for elsewhere, and every error in it, fails the test."""
     asked: list[str] = []
     errors: list[str] = []
-    own = browser.new_context(**context)
+    own = browser.new_context(timezone_id="UTC", **context)
     page = own.new_page()
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +43,7 @@ time = {{ path = "t", format = "unix" }}
 horizons = ["1s", "5s", "20s"]
 """
 STREAMS = ("pump", "valve", "fan")
-PHONE = {"width": 390, "height": 800}
+TOKYO = timezone(timedelta(hours=9))
 
 
 class Plant:
@@ -169,12 +170,42 @@ def test_nothing_keeps_anybody_from_reading_it(
     context.close()
 
 
-def test_a_phone_scrolls_one_way_only(browser: Any, plant: Plant) -> None:
-    context = browser.new_context(viewport=PHONE, has_touch=True)
+@pytest.mark.parametrize("width", [320, 390, 900, 1100, 1301])
+def test_every_screen_scrolls_one_way_only(browser: Any, plant: Plant, width: int) -> None:
+    """Nothing is wider than it, and the table of horizons stays out of the chart beside it."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=width < 500)
     page = opened(context.new_page(), plant.url, "plant/pump")
     wait_until(lambda: drawn(page), "the charts")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ends, heard = page.evaluate(
+        """() => ["#now-said + *", "#heard"].map((one) =>
+            document.querySelector(one).getBoundingClientRect())
+            .map((box) => [box.left, box.right, box.top])"""
+    )
+    assert ends[1] <= heard[0] or ends[2] < heard[2]
     context.close()
+
+
+def test_the_charts_show_the_time_of_the_readers_clock(browser: Any, plant: Plant) -> None:
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = opened(context.new_page(), plant.url, "plant/pump")
+    wait_until(lambda: drawn(page), "the charts")
+    newest = datetime.fromisoformat(line(page, "measured")["x"][-1])
+    assert abs(newest - datetime.now(TOKYO).replace(tzinfo=None)) < timedelta(minutes=1)
+    context.close()
+
+
+def test_what_is_shown_fills_the_picture(page: Any, tmp_path: Path) -> None:
+    """A value of long ago, outside what is shown, does not press the rest flat."""
+    plant, pump = Plant(tmp_path), tmp_path / "pump.jsonl"
+    long_ago = json.dumps({"t": time.time() - 300, "flow": 1000.0})
+    pump.write_text(f"{long_ago}\n{pump.read_text()}")
+    with plant:
+        opened(page, plant.url, "plant/pump")
+        wait_until(lambda: drawn(page), "the charts")
+        assert max(line(page, "measured")["y"]) == 1000.0
+        reach = "document.getElementById('fan')._fullLayout.yaxis.range[1]"
+        wait_until(lambda: page.evaluate(reach) < 100.0, "the picture to be filled")
 
 
 def test_where_there_is_a_token_the_page_asks_for_it(browser: Any, tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 // One stream's forecast: the fan, the lane of what was odd, who was heard, the table of horizons.
 
 import { DISCRETE, colour, draw, shaded } from "./charts.js";
-import { $, ahead, later, number, percent, signed, write } from "./words.js";
+import { $, ahead, later, number, percent, signed, wall, write } from "./words.js";
 
 const MARKS = {
   anomaly: ["red", "triangle-down"], drift: ["pink", "diamond"], stuck: ["green", "square"],
   crossing: ["orange", "triangle-up"], gap: ["soft", "line-ns-open"], clock: ["ink", "x"], stale: ["soft", "circle-open"],
 };
 
-export const at = (told) => (told.clock === "samples" ? told.seq : told.time);
+export const at = (told) => (told.clock === "samples" ? told.seq : wall(told.time));
 
 export function drawFan({ id, target, k, span, newest, past, events }) {
   const mine = past.targets[target];
@@ -21,11 +21,12 @@ export function drawFan({ id, target, k, span, newest, past, events }) {
       fill: "tozeroy", fillcolor: shaded("red", 0.15), yaxis: "y2" },
     marks(events.filter((event) => event.target === null || event.target === target)),
   ];
+  const window = span === "recent" ? recent(past.at[0], newest, now) : undefined;
   draw($("fan"), traces, {
     uirevision: `${id} ${target} ${span}`,
     shapes: [{ type: "line", x0: now, x1: now, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), width: 1, dash: "dot" } }],
-    xaxis: { anchor: "y2", range: span === "recent" ? recent(past.at[0], newest, now) : undefined },
-    yaxis: { domain: [0.2, 1], title: { text: newest.targets[target].unit } },
+    xaxis: { anchor: "y2", range: window, title: { text: newest.clock === "samples" ? "record" : "" } },
+    yaxis: { domain: [0.2, 1], range: window && heights(traces, window), title: { text: newest.targets[target].unit } },
     yaxis2: { domain: [0, 0.15], range: [0, 1.15], fixedrange: true, tickvals: [0, 1], gridcolor: colour("line"), zerolinecolor: colour("line") },
   });
 }
@@ -35,6 +36,19 @@ function recent(first, { clock, targets }, now) {
   const longest = Math.max(...Object.values(targets)[0].forecast.map(({ h }) => h));
   const from = later(now, -4.4 * longest, clock);
   return [from < first ? first : from, later(now, 1.1 * longest, clock)];
+}
+
+// What is shown fills the picture: a value of long ago does not press it flat.
+function heights(traces, [from, to]) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { x, y } of traces.filter(({ yaxis }) => !yaxis))
+    y.forEach((value, n) => {
+      if (value === null || x[n] < from || x[n] > to) return;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    });
+  const room = 0.05 * (high - low) || 0.05 * Math.abs(high) || 1;
+  return low <= high ? [low - room, high + room] : undefined;
 }
 
 function line(x, y, name, look) {
@@ -66,7 +80,7 @@ function marks(events) {
   const mine = events.filter(({ type, time }) => MARKS[type] && time);
   const begun = [...new Map(mine.map((event) => [event.id, event])).values()];
   return {
-    x: begun.map(({ since, time }) => since || time), y: begun.map(() => 1), yaxis: "y2", mode: "markers", name: "event",
+    x: begun.map(({ since, time }) => wall(since || time)), y: begun.map(() => 1), yaxis: "y2", mode: "markers", name: "event",
     text: begun.map(({ text }) => text), hovertemplate: "%{text}<extra></extra>",
     marker: { size: 9, color: begun.map(({ type }) => colour(MARKS[type][0])), symbol: begun.map(({ type }) => MARKS[type][1]) },
   };

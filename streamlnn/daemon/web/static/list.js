@@ -38,7 +38,8 @@ function newRow(id) {
   const row = document.createElement("tr");
   const link = document.createElement("a");
   link.href = `#/${encodeURIComponent(id)}`;
-  link.textContent = id;
+  const parts = id.split("/");
+  parts.forEach((part, n) => link.append(...(n ? ["/", document.createElement("wbr"), part] : [part])));
   const badge = document.createElement("span");
   const cells = Array.from({ length: 5 }, () => row.appendChild(document.createElement("td")));
   cells[0].append(link, " ", badge);

@@ -7,7 +7,7 @@ import { Refused, listen, ofStream, remember } from "./daemon.js";
 import { at, drawFan, drawHeard, fillHorizons } from "./forecast.js";
 import { list, mark, oddest } from "./list.js";
 import { addState, drawReservoir } from "./reservoir.js";
-import { $, ahead, moment, number, write } from "./words.js";
+import { $, ahead, moment, number, wall, write } from "./words.js";
 
 const MOST_POINTS = 1500; // of the past: beyond, the daemon is asked again, which thins it
 const DRAW_EVERY_MS = 250;
@@ -34,7 +34,7 @@ async function show(id) {
   if (id === null) return appear("choose");
   const [newest, past, reservoir] = await Promise.all(["", "/history", "/reservoir"].map((what) => ofStream(id, what)));
   if (one.id !== id) return;
-  Object.assign(one, { newest, past, events: newest.events });
+  Object.assign(one, { newest, past: onTheWall(past, newest), events: newest.events });
   write($("name"), id);
   $("nocharts").hidden = there();
   appear("shown");
@@ -42,6 +42,11 @@ async function show(id) {
   drawReservoir(reservoir, past.states);
   drawEvents();
   drawAllSoon();
+}
+
+function onTheWall(past, { clock }) {
+  if (clock !== "samples") for (const part of [past, past.heard]) part.at = part.at.map(wall);
+  return past;
 }
 
 function failed(error, id) {
@@ -126,12 +131,12 @@ async function thin(past) {
   past.thinning = true;
   const { id } = one;
   const thinned = await ofStream(id, "/history").catch(() => null);
-  if (thinned && one.id === id) one.past = thinned;
+  if (thinned && one.id === id) one.past = onTheWall(thinned, one.newest);
 }
 
 function addHeard({ at: when, targets }) {
   const { heard } = one.past;
-  heard.at.push(when);
+  heard.at.push(one.newest.clock === "samples" ? when : wall(when));
   for (const [name, horizons] of Object.entries(heard.targets))
     horizons.forEach((experts, k) => heard.experts.forEach((expert, n) => experts[n].push(targets[name][k].weights[expert])));
   isHeardNew = true;

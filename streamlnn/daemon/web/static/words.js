@@ -15,9 +15,15 @@ export function ahead(h, clock) {
   return `${number(h)} s`;
 }
 
+// Charts know no time zones: this is what the reader's clock shows then.
+export function wall(time) {
+  const then = new Date(time);
+  return new Date(then.getTime() - 60_000 * then.getTimezoneOffset()).toISOString().slice(0, -1);
+}
+
 // The moment that lies a horizon later: numbers of records where there is no clock.
 export function later(at, h, clock) {
-  return clock === "samples" ? at + h : new Date(new Date(at).getTime() + 1000 * h).toISOString();
+  return clock === "samples" ? at + h : wall(new Date(at).getTime() + 1000 * h);
 }
 
 // What has not changed is not written: a screen reader would say it again.
