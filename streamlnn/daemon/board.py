@@ -22,6 +22,7 @@ COLUMNS = ("stream", "value", "in", "forecast", "band", "coverage", "skill", "st
 WIDE = 100
 """Columns of a terminal from which on nothing is left out."""
 
+MOST_DIGITS = 12
 STYLES = {"warming": "dim", "ok": "green", "drifting": "yellow"}
 
 
@@ -66,27 +67,33 @@ def line(forecast: ForecastMessage) -> str:
     """Return one line of plain text: the first target's value and every horizon's band."""
     name, target = next(iter(forecast.targets.items()))
     horizons = "  ".join(
-        f"+{ahead(item.h, forecast.clock)} {number(item.yhat)} {_band(item)}"
+        f"+{ahead(item.h, forecast.clock)} {number(item.yhat, _width(item))} {_band(item)}"
         for item in target.forecast
     )
-    return f"{_label(forecast, name)} = {number(target.y)}  {horizons}  {_state(forecast, target)}"
+    y = number(target.y, _width(target.forecast[0]))
+    return f"{_label(forecast, name)} = {y}  {horizons}  {_state(forecast, target)}"
 
 
-def number(value: float | None) -> str:
-    """Return four significant digits, or a dash where there is no number.
+def number(value: float | None, band: float | None = None) -> str:
+    """Return four significant digits, more where a band is narrow, or a dash for no number.
 
-    >>> number(100.5872), number(None)
-    ('100.6', '-')
+    `band` is the width of what surrounds the value, in its unit. Whole numbers stay whole.
+
+    >>> number(100.5872), number(1234.567), number(1234.567, 0.02), number(123456.7), number(None)
+    ('100.6', '1235', '1234.567', '123457', '-')
     """
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:.4g}"
+    size = math.log10(abs(value)) if value else 0.0
+    closer = size - math.log10(band) if band and math.isfinite(band) and band > 0.0 else 0.0
+    digits = max(4, math.floor(size) + 1 if size < MOST_DIGITS else 4, math.ceil(closer) + 2)
+    return f"{value:.{min(digits, MOST_DIGITS)}g}"
 
 
 def _rows(
     forecast: ForecastMessage, name: str, target: TargetForecast, narrow: bool
 ) -> Iterator[list[Text]]:
-    left = [Text(_label(forecast, name)), Text(number(target.y))]
+    left = [Text(_label(forecast, name)), Text(number(target.y, _width(target.forecast[0])))]
     right = _badge(forecast, target, narrow)
     for item in target.forecast:
         yield [*left, *map(Text, _cells(forecast, item, narrow)), right]
@@ -97,7 +104,7 @@ def _cells(forecast: ForecastMessage, item: HorizonForecast, narrow: bool) -> li
     coverage = "-" if item.coverage is None else f"{item.coverage:.0%}"
     return [
         ahead(item.h, forecast.clock),
-        number(item.yhat),
+        number(item.yhat, _width(item)),
         _band(item),
         *([] if narrow else [coverage]),
         "-" if item.skill is None else f"{item.skill:+.2f}",
@@ -110,7 +117,14 @@ def _label(forecast: ForecastMessage, target: str) -> str:
 
 
 def _band(item: HorizonForecast) -> str:
-    return f"[{number(item.yhat_lower)}, {number(item.yhat_upper)}]"
+    width = _width(item)
+    return f"[{number(item.yhat_lower, width)}, {number(item.yhat_upper, width)}]"
+
+
+def _width(item: HorizonForecast) -> float | None:
+    if item.yhat_lower is None or item.yhat_upper is None:
+        return None
+    return item.yhat_upper - item.yhat_lower
 
 
 def _state(forecast: ForecastMessage, target: TargetForecast) -> str:

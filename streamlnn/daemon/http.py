@@ -110,6 +110,7 @@ def _settings(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         limit_concurrency=64,
+        headers=[("connection", "close")],  # else the next answer is cut when patience ends
         timeout_keep_alive=5,
         timeout_graceful_shutdown=2,
     )

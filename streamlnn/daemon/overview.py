@@ -12,6 +12,8 @@ import msgspec
 
 LATEST = 60
 """Values in the small picture of a stream."""
+RARE = 0.99
+"""A score that one value in a hundred reaches."""
 EVENTS = 50
 HOLD_SECS = 5.0
 
@@ -29,6 +31,8 @@ class Standing(msgspec.Struct, frozen=True):
     unit: str
     skill: float | None
     oddness: float
+    field: str = ""
+    band: float | None = None
     latest: list[float | None] = []
 
     @property
@@ -48,11 +52,13 @@ ORDERS: Mapping[str, Any] = {
 def oddness(anomaly: bool, stale: bool, status: str, score: float) -> float:
     """Return how odd a stream is: an anomaly before silence, that before drift, then the score.
 
-    >>> oddness(False, True, "ok", 0.5)
-    4.5
+    Scores of every day count for nothing: a list in their order would never come to rest.
+
+    >>> oddness(False, True, "ok", 0.995), oddness(False, False, "ok", 0.8)
+    (4.995, 0.0)
     """
-    known = score if math.isfinite(score) else 0.0
-    return 8.0 * anomaly + 4.0 * stale + 2.0 * (status == "drifting") + known
+    rare = score if score >= RARE else 0.0
+    return 8.0 * anomaly + 4.0 * stale + 2.0 * (status == "drifting") + rare
 
 
 @dataclass

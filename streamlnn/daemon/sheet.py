@@ -125,7 +125,8 @@ def _taken(columns: Mapping[str, Column]) -> int:
 
 
 def _value(one: Standing) -> str:
-    return f"{board.number(one.y)} {printable(one.unit)}".rstrip()
+    told = (board.number(one.y, one.band), printable(one.unit), printable(one.field))
+    return " ".join(part for part in told if part)
 
 
 def _signed(number: float | None, sign: Literal["+", ""]) -> str:

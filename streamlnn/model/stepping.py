@@ -16,7 +16,7 @@ import numpy as np
 from streamlnn.model.anomaly import ACTIVE, LATEST, SCORE, SIGN
 from streamlnn.model.clock import AFTER_GAP, AFTER_SILENCE, BEFORE, LAST, REGULAR, take_time
 from streamlnn.model.compiled import entry, exact
-from streamlnn.model.drift import DRIFTING
+from streamlnn.model.drift import CAUSE, DRIFTING, SMALLER
 from streamlnn.model.experts import absorb_all, ask_experts, begin_anew, refresh_all, say_ahead
 from streamlnn.model.features import hear_ahead, make_features, make_own_features, take_value
 from streamlnn.model.intervals import band, widths
@@ -140,7 +140,7 @@ def _grade(s):
     scored, drifting = 0.0, False
     for t in range(s.targets.size):
         scored = max(scored, s.scores[t, 0, SCORED])
-        drifting |= s.monitor[t, DRIFTING] > 0.0
+        drifting |= s.monitor[t, DRIFTING] > 0.0 and s.monitor[t, CAUSE] != SMALLER
         for h in range(s.horizons.size):
             scores = s.scores[t, h]
             if scores[SCORED] > 0.0:

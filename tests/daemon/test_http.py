@@ -404,6 +404,12 @@ def test_what_is_too_long_or_no_http_is_hung_up_on(server: Server, raw: bytes) -
     assert said(server, raw).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
 
 
+def test_no_answer_is_cut_by_the_end_of_a_connection_that_is_used_again(server: Server) -> None:
+    """Every answer ends its connection: the next one has its whole time for itself."""
+    assert get(server, "/healthz")[2]["connection"] == "close"
+    assert said(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").endswith(b"}")
+
+
 def test_nobody_keeps_others_out_by_being_slow(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

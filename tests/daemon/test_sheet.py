@@ -108,7 +108,7 @@ def test_the_name_is_the_last_to_go() -> None:
 def test_the_oddest_stream_is_on_top() -> None:
     overview = of(
         standing("calm", score=0.1, skill=0.9),
-        standing("high", score=0.9, skill=None),
+        standing("high", score=0.995, skill=None),
         standing("drifting", status="drifting", score=0.0),
         standing("stale", stale=True, score=math.nan, skill=-1.0),
         standing("odd", anomaly=True, score=math.nan),
@@ -130,7 +130,7 @@ def test_places_are_held_for_a_while_unless_a_badge_changes() -> None:
         return [one.stream for one in steady.sorted(overview, now)]
 
     assert places(0.0) == ["a", "b"]
-    overview.take([standing("b", 1, score=0.95)])
+    overview.take([standing("b", 1, score=0.995)])
     assert places(4.0) == ["a", "b"]
     assert places(5.0) == ["b", "a"]
     overview.take([standing("a", 1, anomaly=True)])

@@ -16,6 +16,8 @@ from brokers import free_port, wait_until
 from browsers import chromium, colours, drawn, line, opened, text, watched_page
 from daemons import Daemon
 
+from streamlnn.daemon.board import number
+
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", exc_type=ModuleNotFoundError)
 
 CONFIG = """
@@ -184,6 +186,17 @@ def test_every_screen_scrolls_one_way_only(browser: Any, plant: Plant, width: in
     )
     assert ends[1] <= heard[0] or ends[2] < heard[2]
     context.close()
+
+
+def test_the_page_writes_numbers_as_the_terminal_does(page: Any, plant: Plant) -> None:
+    told = [(100.5872, None), (1234.567, 0.02), (123456.7, 0), (-0.00012345, 1e-6), (0, 1)]
+    opened(page, plant.url)
+    said = page.evaluate(
+        """async (told) => { const { number } = await import('./web/words.js');
+        return told.map((one) => number(...one)); }""",
+        told,
+    )
+    assert [float(one) for one in said] == [float(number(*one)) for one in told]
 
 
 def test_the_charts_show_the_time_of_the_readers_clock(browser: Any, plant: Plant) -> None:

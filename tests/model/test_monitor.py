@@ -243,6 +243,16 @@ def test_the_status_says_drifting_while_drift_lasts() -> None:
     assert statuses.index("ok") == 32
 
 
+def test_a_stream_that_has_become_calmer_is_told_and_stays_ok() -> None:
+    y = noisy_wave(8000)
+    y[:4000] += 0.4 * np.random.default_rng(1).standard_normal(4000)
+    model = Forecaster([1], units=20)
+    made = [model.step(None, v) for v in y]
+    drifts = [event for one in made for event in one.events if event.type == "drift"]
+    assert [event.severity for event in drifts if event.phase == "start"] == ["info"]
+    assert {one.status for one in made[4000:]} == {"ok"}
+
+
 def test_a_value_that_freezes_is_stuck_from_the_first_of_them_on() -> None:
     """Told once it is far too long, ended by the first other value; the freeze is nothing else."""
     times = np.arange(1e6, 1e6 + 3000)

@@ -169,9 +169,13 @@ def _place(happened: int) -> bytes:
 
 
 def summary(live: LiveStream, forecast: Forecast) -> dict[str, Any]:
-    """Return a stream's line in the list: its first target, and how odd the oddest one is."""
+    """Return a stream's line in the list: its first target, and how odd the oddest one is.
+
+    `band` is the width of that target's first band; `field` its name, where there are others.
+    """
     skills = forecast.skill.reshape(len(live.speaker.horizons), -1)[:, 0]
     known = skills[np.isfinite(skills)]
+    band = float(np.ravel(forecast.yhat_upper)[0] - np.ravel(forecast.yhat_lower)[0])
     anomaly, score = bool(np.any(forecast.anomaly_active)), float(np.max(forecast.anomaly_score))
     return {
         "stream": live.row.name,
@@ -182,6 +186,8 @@ def summary(live: LiveStream, forecast: Forecast) -> dict[str, Any]:
         "score": score,
         "y": float(np.ravel(forecast.y)[0]),
         "unit": live.speaker.units[0],
+        "field": live.speaker.targets[0] if len(live.speaker.targets) > 1 else "",
+        "band": band,
         "skill": float(known.mean()) if known.size else None,
         "oddness": oddness(anomaly, live.stale, forecast.status, score),
     }

@@ -12,6 +12,8 @@ export function remember(given) {
   sessionStorage.setItem("streamlnn-token", given);
 }
 
+export const knows = () => token !== "";
+
 async function ask(path, { headers, ...options } = {}) {
   const own = token ? { Authorization: `Bearer ${token}` } : {};
   const answer = await fetch(`api/v1/${path}`, { ...options, headers: { ...own, ...headers }, cache: "no-store" });

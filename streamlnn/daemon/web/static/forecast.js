@@ -115,8 +115,9 @@ export function fillHorizons({ clock }, { forecast }) {
   }
   while (body.rows.length > forecast.length) body.deleteRow(-1);
   forecast.forEach((item, k) => {
-    const band = `${number(item.yhat_lower)} to ${number(item.yhat_upper)}`;
-    const said = [ahead(item.h, clock), number(item.yhat), band, percent(item.coverage), signed(item.skill)];
+    const width = item.yhat_upper - item.yhat_lower;
+    const band = `${number(item.yhat_lower, width)} to ${number(item.yhat_upper, width)}`;
+    const said = [ahead(item.h, clock), number(item.yhat, width), band, percent(item.coverage), signed(item.skill)];
     said.forEach((text, n) => write(body.rows[k].cells[n], text));
   });
 }

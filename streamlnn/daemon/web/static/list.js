@@ -62,7 +62,7 @@ function fill({ badge, cells, path, latest }, told) {
   const state = told.anomaly ? "anomaly" : told.stale ? "stale" : told.status;
   write(badge, state);
   badge.className = `badge ${state}`;
-  write(cells[1], `${number(told.y)}${told.unit ? ` ${told.unit}` : ""}`);
+  write(cells[1], [number(told.y, told.band), told.unit, told.field].filter(Boolean).join(" "));
   write(cells[3], told.score === null ? "–" : told.score.toFixed(2));
   write(cells[4], signed(told.skill));
   path.setAttribute("d", drawn(latest));

@@ -3,7 +3,7 @@
 // the daemon never waits for it.
 
 import { there } from "./charts.js";
-import { Refused, listen, ofStream, remember } from "./daemon.js";
+import { Refused, knows, listen, ofStream, remember } from "./daemon.js";
 import { at, drawFan, drawHeard, fillHorizons } from "./forecast.js";
 import { list, mark, oddest } from "./list.js";
 import { addState, drawReservoir } from "./reservoir.js";
@@ -72,7 +72,8 @@ function lost(error) {
   $("login").hidden = !refused;
   $("house").hidden = refused;
   if (refused) $("token").focus();
-  write($("link"), refused ? "a token is asked for" : "the daemon does not answer; trying again");
+  const asked = knows() ? "this token is not the right one" : "a token is asked for";
+  write($("link"), refused ? asked : "the daemon does not answer; trying again");
   $("link").classList.add("lost");
   $("missing").hidden = true;
 }
@@ -194,7 +195,8 @@ function draw() {
   if (!past) return;
   const target = newest.targets[one.target];
   const state = target.anomaly.active ? "anomaly" : newest.status;
-  const value = `${number(target.y)}${target.unit ? ` ${target.unit}` : ""}`;
+  const [{ yhat_lower: lower, yhat_upper: upper }] = target.forecast;
+  const value = `${number(target.y, upper - lower)}${target.unit ? ` ${target.unit}` : ""}`;
   write($("standing"), [value, state, `${newest.seq + 1} records`, moment(newest.time)].filter(Boolean).join(", "));
   fillHorizons(newest, target);
   if (!there()) return;

@@ -1,9 +1,18 @@
 // How numbers and times are said.
 
 export const $ = (id) => document.getElementById(id);
+const MOST_DIGITS = 12;
 const unknown = (x) => x === null || x === undefined;
 
-export const number = (x) => (unknown(x) ? "–" : Number(x.toPrecision(4)).toString());
+// Four digits, more where a band is narrow; whole numbers stay whole.
+export function number(x, band) {
+  if (unknown(x)) return "–";
+  const size = x ? Math.log10(Math.abs(x)) : 0;
+  const closer = band > 0 ? Math.ceil(size - Math.log10(band)) + 2 : 0;
+  const digits = Math.max(4, size < MOST_DIGITS ? Math.floor(size) + 1 : 4, closer);
+  return Number(x.toPrecision(Math.min(digits, MOST_DIGITS))).toString();
+}
+
 export const percent = (x) => (unknown(x) ? "–" : `${Math.round(100 * x)} %`);
 export const signed = (x) => (unknown(x) ? "–" : (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2));
 export const moment = (time) => (time ? new Date(time).toLocaleString() : "");
