@@ -74,7 +74,16 @@ def draw(
         subject = _from_recording(replay, config, stream, format)
     save(_picture(kind, subject, _place(subject.played, target), last), output, "-o")
     click.echo(f"{output}: {kind} of {subject.played.words.stream}", err=True)
+    if target is None and kind not in ("connectivity", "spectrum"):
+        _tell_others(subject.played.words.targets)
     return 0
+
+
+def _tell_others(targets: Sequence[str]) -> None:
+    """Say which target was drawn when none was named, and which others there are."""
+    if len(targets) > 1:
+        more = ", ".join(targets[1:11]) + (" ..." if len(targets) > 11 else "")
+        click.echo(f"target {targets[0]!r}, the first; choose with --target: {more}", err=True)
 
 
 def _picture(kind: str, subject: Subject, m: int, last: int | None) -> Figure:

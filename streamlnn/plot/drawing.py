@@ -110,12 +110,17 @@ def between(axes: Axes, first: Any, last: Any) -> None:
 
 
 def legend(axes: Axes) -> None:
-    """Explain what is drawn, each once, in the row of the title: it must hide nothing."""
-    lines, labels = axes.get_legend_handles_labels()
-    named = dict(zip(labels, lines, strict=True))
+    """Explain what is drawn, each once, in the row of the title: it must hide nothing.
+
+    What is drawn as a mark and as a shade, by one name, is explained as both.
+    """
+    named: dict[str, dict[type, Any]] = {}
+    for drawn, label in zip(*axes.get_legend_handles_labels(), strict=True):
+        named.setdefault(label, {})[type(drawn)] = drawn
     if named:
         place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98)}
-        axes.legend(named.values(), named, fontsize=7, ncols=len(named), frameon=False, **place)
+        shown = [tuple(forms.values()) for forms in named.values()]
+        axes.legend(shown, list(named), fontsize=7, ncols=len(named), frameon=False, **place)
 
 
 def dates(seconds: Array) -> Array:

@@ -74,5 +74,6 @@ def _draw_one(axes: Axes, painter: Painter, i: int, colour: str, label: str, lin
     at = played.at[i] + np.array([0.0, *played.words.horizons])
     x = painter.along(moments(played, at))
     band = np.concatenate([np.full((3, 1), painter.y[i]), played.bands[i, :, :, m]], axis=1)
-    painter.band(axes, x, band, colour, label, linestyle=line, marker="o", markersize=2.5)
+    look: dict[str, Any] = {"linestyle": line, "marker": "o", "markersize": 2.5, "clip_on": False}
+    painter.band(axes, x, band, colour, label, **look)
     return x[-1]

@@ -188,7 +188,7 @@ class Painter:
         for kind, (colour, sign, height) in _MARKS.items():
             spans = [self._span(one) for one in found if one.type == kind]
             for span in spans if kind in _LASTING else ():
-                axes.axvspan(*span, color=colour, alpha=0.2, linewidth=0)
+                axes.axvspan(*span, color=colour, alpha=0.2, linewidth=0, label=kind)
             if spans:
                 x, y = [since for since, _ in spans], [height] * len(spans)
                 axes.plot(x, y, sign, color=colour, markersize=4, transform=across, label=kind)

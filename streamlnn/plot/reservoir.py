@@ -65,36 +65,27 @@ def states(
     and `x` are. Raises `ValueError` for arrays that do not fit together, or fewer than two records.
     """
     rows, x, along = _checked(states, x, along)
-    order = None
+    heard = None if values is None else _one_each("values", values, len(rows), "states")
+    told = "unit"
     if time_constants is not None:
-        order = np.argsort(_one_each("time_constants", time_constants, rows.shape[1], "units"))
-        rows = rows[:, order]
+        tau = _one_each("time_constants", time_constants, rows.shape[1], "units")
+        rows, told = rows[:, np.argsort(tau)], "unit, from fast to slow"
     x, along, rising = _orderly(x, along)
     figure = sheet(title)
     panels = figure.subplots(4, 1, height_ratios=[1.2, 2.4, 2.4, 1.2])
-    if values is None:
+    if heard is None:
         panels[0].remove()
-        panels = panels[1:]
     else:
-        heard = _one_each("values", values, len(rows), "states")
         panels[0].plot(*broken(x, heard), color=DATA, linewidth=0.8)
         dress(panels[0], "what the reservoir hears", label, along)
-    told = "unit" if order is None else "unit, from fast to slow"
     moved = rows - np.ma.masked_invalid(rows).mean(axis=0).filled(0.0)
-    for axes, shown, head, of in (
-        (panels[-3], rows, "state of every unit", "state"),
-        (
-            panels[-2],
-            moved,
-            "how the states move: each unit less its mean over this time",
-            "less mean",
-        ),
-    ):
-        _colour_map(figure, axes, x[rising], shown[rising], of)
-        dress(axes, head, told, along)
-    _lines(panels[-1], x, rows, along)
-    between(panels[-1], x.min(), x.max())
-    stack(panels)
+    _colour_map(figure, panels[1], x[rising], rows[rising], "state")
+    dress(panels[1], "state of every unit", told, along)
+    _colour_map(figure, panels[2], x[rising], moved[rising], "state less its mean")
+    dress(panels[2], "how the states move: each unit less its mean over this time", told, along)
+    _lines(panels[3], x, rows, along)
+    between(panels[3], x.min(), x.max())
+    stack(panels if heard is not None else panels[1:])
     return figure
 
 
@@ -154,6 +145,11 @@ def weights(
     `Forecaster.readout_weights` returns, one target's. Raises `ValueError` for groups that do not
     have a row for each horizon.
     """
+    if not isinstance(groups, Mapping):
+        raise TypeError(
+            f"groups are a {type(groups).__name__}; pass model.readout_weights(), or a mapping "
+            "from names to arrays"
+        )
     rows = [str(h) for h in horizons]
     parts = {name: _group(name, part, len(rows)) for name, part in groups.items()}
     parts = {name: part for name, part in parts.items() if part.size}
@@ -167,6 +163,11 @@ def weights(
 
 
 def _checked(states: ArrayLike, x: ArrayLike | None, along: str) -> tuple[Array, Array, str]:
+    if hasattr(states, "reservoir_state"):
+        raise TypeError(
+            f"a {type(states).__name__} keeps its newest state alone: pass plot.play(model, values)"
+            ".states"
+        )
     rows = np.asarray(states, float)
     if rows.ndim != 2 or not rows.size:
         raise ValueError(f"states have shape {rows.shape}; (n, units) are wanted")

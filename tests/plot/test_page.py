@@ -182,7 +182,8 @@ def test_a_stuck_sensor_is_marked_where_it_began_and_for_as_long_as_it_lasted() 
     whole = plots.page(one, 0, episodes([one])).axes[0]
     lines, labels = whole.get_legend_handles_labels()
     assert "stuck" in labels
-    [mark] = [line for line, label in zip(lines, labels, strict=True) if label == "stuck"]
+    named = [line for line, label in zip(lines, labels, strict=True) if label == "stuck"]
+    [mark] = [line for line in named if hasattr(line, "get_marker")]
     assert list(mark.get_xdata()) == [450]
     colours = pytest.importorskip("matplotlib.colors")
     spans = [
