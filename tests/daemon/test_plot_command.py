@@ -100,6 +100,6 @@ def test_which_target_was_drawn_is_told_when_none_was_named(
 
 
 def test_one_record_alone_is_not_drawn_over_time(recording: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputUnavailable, match="one record .* a larger --last"):
+    with pytest.raises(InputUnavailable, match=r"one record .* a larger --last"):
         draw("states", tmp_path / "o.png", replay=recording, last=1)
     assert not (tmp_path / "o.png").exists()
