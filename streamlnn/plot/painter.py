@@ -147,7 +147,7 @@ class Painter:
         self.over_time(axes, went, went.mean(went.error), "ours", (colour, "-"))
         axes.set_ylim(bottom=0.0)
         legend(axes)
-        dress(axes, f"running MAE of {went.window} forecasts{of}", f"MAE{self._unit}", self.axis)
+        dress(axes, f"MAE over {went.window} forecasts{of}", f"MAE{self._unit}", self.axis)
 
     def skill(self, axes: Axes, courses: Sequence[Course]) -> None:
         """Draw the skill of every horizon shown over time."""
