@@ -31,7 +31,8 @@ from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.messages import Speaker
 from streamlnn.plot import course, fan, reservoir
-from streamlnn.plot.reservoir import states, weights
+from streamlnn.plot.activity import states
+from streamlnn.plot.reservoir import weights
 
 __all__ = ["connectivity", "forecast", "play", "scores", "spectrum", "states", "weights"]
 

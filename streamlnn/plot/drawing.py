@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -121,6 +123,15 @@ def legend(axes: Axes) -> None:
         place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.98)}
         shown = [tuple(forms.values()) for forms in named.values()]
         axes.legend(shown, list(named), fontsize=7, ncols=len(named), frameon=False, **place)
+
+
+def explain(
+    figure: Figure, axes: Axes, image: QuadMesh | AxesImage, of: str, shrink: float = 1.0
+) -> None:
+    """Put beside a panel which number a colour stands for, and of what."""
+    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=30, shrink=shrink)
+    bar.set_label(of, fontsize=8)
+    bar.ax.tick_params(which="both", labelsize=7)
 
 
 def dates(seconds: Array) -> Array:
