@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+import matplotlib
 from matplotlib.figure import Figure
 
 from streamlnn.errors import InputUnavailable
@@ -14,6 +16,10 @@ from streamlnn.evaluation.played import Played
 from streamlnn.plot.page import page
 
 MOST_PICTURES = 32
+
+_PRINTED: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "streamlnn", "pdf.fonttype": 42}
+"""Text stays text, to be searched and edited, and names inside a file are not random."""
+_UNDATED = {".svg": "Date", ".pdf": "CreationDate"}
 
 
 class Album:
@@ -47,12 +53,14 @@ class Album:
 
 
 def save(figure: Figure, path: Path, option: str) -> None:
-    """Write a picture, in the format that the ending of `path` names.
+    """Write a picture, in the format that the ending of `path` names: the same bytes every time.
 
     Raises `InputUnavailable` for a file that cannot be written; `option` named it.
     """
+    date = _UNDATED.get(path.suffix.lower())
     try:
-        figure.savefig(path, dpi=150)
+        with matplotlib.rc_context(_PRINTED):
+            figure.savefig(path, dpi=150, metadata={date: None} if date else None)
     except OSError as error:
         problem = f"cannot write {path}: {error.strerror}; name another file for {option}"
         raise InputUnavailable(problem) from None

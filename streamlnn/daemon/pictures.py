@@ -74,7 +74,16 @@ def draw(
         subject = _from_recording(replay, config, stream, format)
     save(_picture(kind, subject, _place(subject.played, target), last), output, "-o")
     click.echo(f"{output}: {kind} of {subject.played.words.stream}", err=True)
+    if target is None and kind not in ("connectivity", "spectrum"):
+        _tell_others(subject.played.words.targets)
     return 0
+
+
+def _tell_others(targets: Sequence[str]) -> None:
+    """Say which target was drawn when none was named, and which others there are."""
+    if len(targets) > 1:
+        more = ", ".join(targets[1:11]) + (" ..." if len(targets) > 11 else "")
+        click.echo(f"target {targets[0]!r}, the first; choose with --target: {more}", err=True)
 
 
 def _picture(kind: str, subject: Subject, m: int, last: int | None) -> Figure:
@@ -107,7 +116,7 @@ def _weights(subject: Subject, m: int) -> Figure:
     if len(words.targets) > 1:
         groups = {group: part[:, m] for group, part in groups.items()}
     horizons = [ahead(h, words.clock) for h in words.horizons]
-    title = f"{words.stream}: {words.targets[m]}, weights of the readout on the reservoir"
+    title = f"{words.stream}, {words.targets[m]}: weights of the readout on the reservoir"
     return plot.weights(groups, horizons, title=title)
 
 
@@ -120,13 +129,19 @@ def _states(subject: Subject, m: int, last: int | None) -> Figure:
     painter = Painter(played, m, ())
     first = painter.latest()[0] if last is None else max(0, len(painter.x) - last)
     first = max(first, int(np.flatnonzero(np.isfinite(played.states[:, 0]))[0]))
+    if len(painter.x) - first < 2:
+        raise InputUnavailable(
+            f"of {played.words.stream!r} there is one record to be shown over time: name a larger "
+            "--last, or wait for more"
+        )
     return plot.states(
         played.states[first:],
         painter.x[first:],
         values=painter.y[first:],
         time_constants=subject.model.time_constants,
         title=f"{played.words.stream}: reservoir state over time",
-        unit=painter.unit,
+        label=painter.label,
+        along=painter.axis,
     )
 
 

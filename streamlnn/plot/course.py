@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from streamlnn.evaluation.episodes import Episode
 from streamlnn.evaluation.played import Played
-from streamlnn.plot.drawing import LOOKS, sheet
+from streamlnn.plot.drawing import LOOKS, sheet, stack
 from streamlnn.plot.painter import Painter
 
 
@@ -21,11 +21,11 @@ def scores(played: Played, m: int = 0, found: Sequence[Episode] = ()) -> Figure:
     painter = Painter(played, m, found)
     courses = [painter.course(k) for k in painter.shown]
     figure = sheet(f"{painter.title}: scores")
-    grid = figure.add_gridspec(len(courses) + 3, 1)
-    painter.whole(figure.add_subplot(grid[0]))
-    for row, (k, went) in enumerate(zip(painter.shown, courses, strict=True), 1):
-        of = f", {painter.ahead(k)} ahead"
-        painter.error(figure.add_subplot(grid[row]), went, LOOKS[row - 1][0], of)
-    painter.skill(figure.add_subplot(grid[-2]), courses)
-    painter.coverage(figure.add_subplot(grid[-1]), courses)
+    panels = figure.subplots(len(courses) + 3, 1)
+    painter.whole(panels[0])
+    for axes, k, went, look in zip(panels[1:], painter.shown, courses, LOOKS, strict=False):
+        painter.error(axes, went, look[0], f", {painter.ahead(k)} ahead")
+    painter.skill(panels[-2], courses)
+    painter.coverage(panels[-1], courses)
+    stack(panels)
     return figure

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from streamlnn.evaluation.course import moments
 from streamlnn.evaluation.episodes import Episode
-from streamlnn.evaluation.played import LOWER, UPPER, YHAT, Played
-from streamlnn.plot.drawing import DATA, LOOKS, NAIVE, broken, dress, sheet
+from streamlnn.evaluation.played import YHAT, Played
+from streamlnn.plot.drawing import LOOKS, NAIVE, between, dress, legend, sheet, stack
 from streamlnn.plot.painter import Painter
 
 Array = NDArray[Any]
@@ -25,34 +25,34 @@ EARLIER = 4
 def fan(played: Played, m: int = 0, found: Sequence[Episode] = ()) -> Figure:
     """Return a picture of target m and its newest forecast at all horizons, with the band.
 
-    Below it are some earlier forecasts against what came, and the latest part with what had been
-    said of each record at the shortest and at the longest horizon. `found` are the events.
+    In it are some earlier forecasts against what came; below it is the latest part, with what had
+    been said of each record at every horizon shown. `found` are the events.
     """
     painter = Painter(played, m, found)
     figure = sheet(f"{painter.title}: forecast")
-    grid = figure.add_gridspec(3, 1, height_ratios=[2, 1, 1])
-    _draw_fan(figure.add_subplot(grid[0]), painter)
-    for row, k in enumerate((painter.shown[0], painter.shown[-1]), 1):
-        axes = figure.add_subplot(grid[row])
-        painter.forecasts(axes, k, painter.course(k), LOOKS[row - 1][0])
+    ratios = [2] + [1] * len(painter.shown)
+    top, *panels = figure.subplots(len(ratios), 1, height_ratios=ratios)
+    _draw_fan(top, painter)
+    for k, axes, look in zip(painter.shown, panels, LOOKS, strict=False):
+        painter.forecasts(axes, k, painter.course(k), look[0])
+    stack(panels)
     return figure
 
 
 def _draw_fan(axes: Axes, painter: Painter) -> None:
-    first, _ = painter.latest()
+    first, end = painter.latest()
     asked = np.flatnonzero(np.isfinite(painter.played.bands[:, YHAT, :, painter.m]).all(axis=1))
-    axes.plot(*broken(painter.x[first:], painter.y[first:]), color=DATA, linewidth=0.8)
-    earlier = _earlier(painter, first, asked)
-    for i in earlier:
-        _draw_one(axes, painter, int(i), NAIVE, 0.15)
+    painter.measured(axes, first)
+    for i in _earlier(painter, first, asked):
+        _draw_one(axes, painter, int(i), NAIVE, "earlier forecast", "--")
     if asked.size:
-        _draw_one(axes, painter, int(asked[-1]), LOOKS[0][0], 0.3)
-        axes.axvline(painter.x[-1], color=NAIVE, linewidth=0.8, linestyle=":")
-    painter.mark(axes)
-    level = f"{100 * painter.played.words.level:.4g} %"
-    title = f"measured (black), now (dotted), forecast of all horizons with its {level} band (blue)"
-    more = "; earlier ones in grey" if earlier.size else ""
-    dress(axes, title + more, painter.unit, dated=painter.played.times is not None)
+        end = max(end, _draw_one(axes, painter, int(asked[-1]), LOOKS[0][0], "forecast", "-"))
+        axes.axvline(painter.x[-1], color=NAIVE, linewidth=0.8, linestyle=":", label="now")
+    between(axes, painter.x[first:].min(), max(painter.x[first:].max(), end))
+    painter.mark(axes, first)
+    legend(axes)
+    head = "forecast of all horizons, and earlier ones against what came"
+    dress(axes, head, painter.label, painter.axis)
 
 
 def _earlier(painter: Painter, first: int, asked: Array) -> Array:
@@ -68,11 +68,12 @@ def _earlier(painter: Painter, first: int, asked: Array) -> Array:
     return np.array(chosen, int)
 
 
-def _draw_one(axes: Axes, painter: Painter, i: int, colour: str, alpha: float) -> None:
-    """Draw what was said when record i had come; the fan opens at its value."""
+def _draw_one(axes: Axes, painter: Painter, i: int, colour: str, label: str, line: str) -> Any:
+    """Draw what was said when record i had come, and return how far; it opens at its value."""
     played, m = painter.played, painter.m
     at = played.at[i] + np.array([0.0, *played.words.horizons])
     x = painter.along(moments(played, at))
     band = np.concatenate([np.full((3, 1), painter.y[i]), played.bands[i, :, :, m]], axis=1)
-    axes.fill_between(x, band[LOWER], band[UPPER], color=colour, alpha=alpha, linewidth=0)
-    axes.plot(x, band[YHAT], color=colour, linewidth=1.4, marker="o", markersize=2.5)
+    look: dict[str, Any] = {"linestyle": line, "marker": "o", "markersize": 2.5, "clip_on": False}
+    painter.band(axes, x, band, colour, label, **look)
+    return x[-1]

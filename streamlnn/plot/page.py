@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from streamlnn.evaluation.episodes import Episode
 from streamlnn.evaluation.played import Played
-from streamlnn.plot.drawing import LOOKS, sheet
+from streamlnn.plot.drawing import LOOKS, sheet, stack
 from streamlnn.plot.painter import Painter
 
 
@@ -25,9 +25,15 @@ def page(played: Played, m: int = 0, found: Sequence[Episode] = ()) -> Figure:
     grid = figure.add_gridspec(len(courses) + 2, 2, width_ratios=[2, 1])
     painter.whole(figure.add_subplot(grid[0, :]))
     painter.skill(figure.add_subplot(grid[-1, 0]), courses)
-    painter.coverage(figure.add_subplot(grid[-1, 1]), courses)
-    for row, (k, went) in enumerate(zip(painter.shown, courses, strict=True), 1):
-        colour = LOOKS[row - 1][0]
-        painter.forecasts(figure.add_subplot(grid[row, 0]), k, went, colour)
-        painter.error(figure.add_subplot(grid[row, 1]), went, colour)
+    latest, errors = (
+        [figure.add_subplot(grid[row, column]) for row in range(1, len(courses) + 1)]
+        for column in (0, 1)
+    )
+    coverage = figure.add_subplot(grid[-1, 1])
+    painter.coverage(coverage, courses)
+    for row, (k, went) in enumerate(zip(painter.shown, courses, strict=True)):
+        painter.forecasts(latest[row], k, went, LOOKS[row][0])
+        painter.error(errors[row], went, LOOKS[row][0])
+    stack(latest)
+    stack([*errors, coverage])
     return figure

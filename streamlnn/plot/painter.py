@@ -18,18 +18,20 @@ from streamlnn.plot.drawing import (
     LOOKS,
     NAIVE,
     POINTS,
+    RECORD,
+    TIME,
     between,
     broken,
+    chosen,
     dates,
     dress,
     envelope,
     legend,
+    shorter,
 )
 
 Array = NDArray[Any]
 
-MOST_HORIZONS = len(LOOKS)
-"""Horizons in one picture; of more, so many from the shortest to the longest."""
 LATEST = (150, 400)
 """Records in the panels of the latest part, at least and at most; else 4 of the longest horizon."""
 
@@ -63,13 +65,23 @@ class Painter:
     def title(self) -> str:
         """Whose picture it is, and what is left out of it."""
         several = len(self.played.words.horizons)
-        part = f", {len(self.shown)} of {several} horizons" if len(self.shown) < several else ""
-        return f"{self.played.words.stream}: {self.name}{part}"
+        part = f" ({len(self.shown)} of {several} horizons)" if len(self.shown) < several else ""
+        return f"{self.played.words.stream}, {self.name}{part}"
 
     @property
-    def unit(self) -> str:
-        """The target's unit."""
-        return self.played.words.units[self.m]
+    def label(self) -> str:
+        """What the values are: the target's name, and its unit."""
+        return shorter(self.name) + self._unit
+
+    @property
+    def axis(self) -> str:
+        """What `x` is."""
+        return RECORD if self.played.times is None else TIME
+
+    @property
+    def _unit(self) -> str:
+        unit = self.played.words.units[self.m]
+        return f" ({unit})" if unit else ""
 
     def course(self, k: int) -> Course:
         """Return how horizon k went."""
@@ -101,7 +113,7 @@ class Painter:
         between(axes, self.x.min(), self.x.max())
         self.mark(axes)
         legend(axes)
-        self._dress(axes, "the whole recording, and its events", self.unit)
+        dress(axes, "the whole recording, and its events", self.label, self.axis)
 
     def forecasts(self, axes: Axes, k: int, went: Course, colour: str) -> None:
         """Draw the latest part with the forecasts of horizon k, each where it was due."""
@@ -110,14 +122,24 @@ class Painter:
         here = (due >= measured.min()) & (due <= end)
         here[: max(0, 2 * first - len(due))] = False  # before the clock was set back
         x, band = broken(due[here], went.band[here])
-        axes.plot(*broken(measured, self.y[first:]), color=DATA, linewidth=0.8)
-        axes.fill_between(x, band[:, LOWER], band[:, UPPER], color=colour, alpha=0.25, linewidth=0)
-        axes.plot(x, band[:, YHAT], color=colour, linewidth=1.2)
+        self.measured(axes, first)
+        self.band(axes, x, band.T, colour, f"forecast {self.ahead(k)} before", linestyle="--")
         between(axes, measured.min(), max(measured.max(), end))
-        self.mark(axes)
-        level = f"{100 * self.played.words.level:.4g} %"
-        title = f"latest part: measured (black), forecast {self.ahead(k)} before, {level} band"
-        self._dress(axes, title, self.unit)
+        self.mark(axes, first)
+        legend(axes)
+        dress(axes, "latest part", self.label, self.axis)
+
+    def measured(self, axes: Axes, first: int) -> None:
+        """Draw the values from record `first` on."""
+        x, y = broken(self.x[first:], self.y[first:])
+        axes.plot(x, y, color=DATA, linewidth=0.8, label="measured")
+
+    def band(self, axes: Axes, x: Array, band: Array, colour: str, label: str, **look: Any) -> None:
+        """Draw forecasts and their band, yhat, yhat_lower and yhat_upper (3, n), at `x` (n,)."""
+        axes.plot(x, band[YHAT], color=colour, linewidth=1.2, label=label, **look)
+        level = f"{100 * self.played.words.level:.4g} % band"
+        shade: dict[str, Any] = {"color": colour, "alpha": 0.25, "linewidth": 0}
+        axes.fill_between(x, band[LOWER], band[UPPER], label=level, **shade)
 
     def error(self, axes: Axes, went: Course, colour: str, of: str = "") -> None:
         """Draw the running mean absolute error of one horizon beside that of persistence."""
@@ -125,7 +147,7 @@ class Painter:
         self.over_time(axes, went, went.mean(went.error), "ours", (colour, "-"))
         axes.set_ylim(bottom=0.0)
         legend(axes)
-        self._dress(axes, f"running MAE of {went.window} forecasts{of}", self.unit if of else "")
+        dress(axes, f"MAE over {went.window} forecasts{of}", f"MAE{self._unit}", self.axis)
 
     def skill(self, axes: Axes, courses: Sequence[Course]) -> None:
         """Draw the skill of every horizon shown over time."""
@@ -135,7 +157,7 @@ class Painter:
         low, high = axes.get_ylim()
         axes.set_ylim(max(-1.0, low), min(max(0.25, high), 1.0))
         legend(axes)
-        self._dress(axes, "skill: 1 - error / error of persistence, at each horizon")
+        dress(axes, "skill: 1 - MAE / MAE of persistence, at each horizon", "skill", self.axis)
 
     def coverage(self, axes: Axes, courses: Sequence[Course]) -> None:
         """Draw, over time, which share of the values lay in the band of every horizon shown."""
@@ -144,7 +166,7 @@ class Painter:
         level = self.played.words.level
         axes.axhline(level, color=NAIVE, linewidth=0.8)
         axes.set_ylim(min(axes.get_ylim()[0], max(0.0, 2.0 * level - 1.0)), 1.0)
-        self._dress(axes, f"share of values in the band, to be {100 * level:.4g} %")
+        dress(axes, f"share of values in the band, to be {level:.4g}", "coverage", self.axis)
 
     def over_time(
         self, axes: Axes, went: Course, values: Array, label: str, look: tuple[str, str]
@@ -155,40 +177,35 @@ class Painter:
         between(axes, self.x.min(), self.x.max())
         axes.plot(x, y, color=look[0], linestyle=look[1], linewidth=1.2, label=label)
 
-    def mark(self, axes: Axes) -> None:
-        """Mark the events where they began, each kind by its own sign, and how long they lasted."""
+    def mark(self, axes: Axes, first: int = 0) -> None:
+        """Mark the events where they began, each kind by its own sign, and how long they lasted.
+
+        Those that were over before record `first` are left out.
+        """
         limits, across = axes.get_xlim(), axes.get_xaxis_transform()
-        self._make_room(axes)
+        found = [one for one in self._found if one.type in _MARKS and self._last(one) >= first]
+        _make_room(axes, [_MARKS[one.type][2] for one in found])
         for kind, (colour, sign, height) in _MARKS.items():
-            spans = [self._span(one) for one in self._found if one.type == kind]
+            spans = [self._span(one) for one in found if one.type == kind]
             for span in spans if kind in _LASTING else ():
-                axes.axvspan(*span, color=colour, alpha=0.2, linewidth=0)
+                axes.axvspan(*span, color=colour, alpha=0.2, linewidth=0, label=kind)
             if spans:
-                x, y = [first for first, _ in spans], [height] * len(spans)
+                x, y = [since for since, _ in spans], [height] * len(spans)
                 axes.plot(x, y, sign, color=colour, markersize=4, transform=across, label=kind)
         axes.set_xlim(*limits)
 
-    def _make_room(self, axes: Axes) -> None:
-        """Let no curve run where the marks are: above it, below it, or both."""
-        heights = [_MARKS[one.type][2] for one in self._found if one.type in _MARKS]
-        low, high = axes.get_ylim()
-        above, below = any(h > 0.5 for h in heights), any(h < 0.5 for h in heights)
-        axes.set_ylim(low - 0.12 * below * (high - low), high + 0.2 * above * (high - low))
+    def _last(self, one: Episode) -> int:
+        last = len(self.x) - 1
+        if one.type not in _LASTING:
+            return min(one.start, last)
+        return last if one.end is None else one.end
 
     def _span(self, one: Episode) -> tuple[Any, Any]:
-        last = len(self.x) - 1
-        return self.x[min(one.start, last)], self.x[last if one.end is None else one.end]
-
-    def _dress(self, axes: Axes, title: str, unit: str = "") -> None:
-        dress(axes, title, unit, dated=self.played.times is not None)
-        axes.ticklabel_format(axis="y", useOffset=False)
+        return self.x[min(one.start, len(self.x) - 1)], self.x[self._last(one)]
 
 
-def chosen(horizons: int) -> list[int]:
-    """Return which horizons are drawn: all, or some from the first to the last.
-
-    >>> chosen(3), chosen(9)
-    ([0, 1, 2], [0, 2, 5, 8])
-    """
-    shown = np.linspace(0, horizons - 1, min(horizons, MOST_HORIZONS))
-    return [int(k) for k in shown]
+def _make_room(axes: Axes, heights: Sequence[float]) -> None:
+    """Let no curve run where the marks are: above it, below it, or both."""
+    low, high = axes.get_ylim()
+    above, below = any(h > 0.5 for h in heights), any(h < 0.5 for h in heights)
+    axes.set_ylim(low - 0.12 * below * (high - low), high + 0.2 * above * (high - low))

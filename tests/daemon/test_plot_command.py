@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from daemons import streamlnn
 
-from streamlnn.daemon.pictures import _from_recording, _from_store
+from streamlnn.daemon.pictures import _from_recording, _from_store, draw
+from streamlnn.errors import InputUnavailable
 
 pytest.importorskip("matplotlib", exc_type=ModuleNotFoundError)
 
@@ -82,4 +83,23 @@ def test_what_cannot_be_drawn_is_told_with_the_way_out(
     done = streamlnn("plot", "states", *given, "-o", tmp_path / "o.png")
     assert (done.returncode, done.stdout) == (code, b"")
     assert problem in done.stderr.decode()
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_which_target_was_drawn_is_told_when_none_was_named(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = tmp_path / "two.csv"
+    two.write_text("fcnt,flow\n" + "".join(f"{n},{math.sin(n / 9)!r}\n" for n in range(60)))
+    for kind, target in (("forecast", None), ("forecast", "flow"), ("spectrum", None)):
+        draw(kind, tmp_path / "o.png", replay=two, target=target)
+        told = "target 'fcnt', the first; choose with --target: flow" in capsys.readouterr().err
+        assert told == (kind == "forecast" and target is None)
+    draw("forecast", tmp_path / "o.png", replay=recording)
+    assert "--target" not in capsys.readouterr().err
+
+
+def test_one_record_alone_is_not_drawn_over_time(recording: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputUnavailable, match=r"one record .* a larger --last"):
+        draw("states", tmp_path / "o.png", replay=recording, last=1)
     assert not (tmp_path / "o.png").exists()

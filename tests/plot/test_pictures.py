@@ -75,10 +75,10 @@ def test_states_are_shown_from_fast_units_to_slow_ones() -> None:
     assert [axes.get_title("left") for axes in figure.axes] == [
         "what the reservoir hears",
         "state of every unit",
-        "",
         "how the states move: each unit less its mean over this time",
-        "",
         "some of them",
+        "",
+        "",
     ]
 
 
@@ -134,7 +134,7 @@ def test_odd_streams_are_drawn_without_a_warning(name: str, tmp_path: Path) -> N
         groups = {name: part[:, 0] for name, part in groups.items()}
     for number, figure in enumerate(
         [
-            plot.states(played.states, x, values=played.y[:, 0]),
+            *([plot.states(played.states, x, values=played.y[:, 0])] if len(x) > 1 else []),
             plot.connectivity(model.connectivity),
             plot.spectrum(model.connectivity),
             plot.weights(groups, played.words.horizons),
