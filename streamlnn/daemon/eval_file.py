@@ -45,12 +45,13 @@ def eval_file(
 ) -> int:
     """Score every stream of a recording, print events and scores; return the exit code.
 
-    A stream is forecast as the daemon would: its targets together, from all its fields. Each of
-    `target` is forecast alone, from itself and `inputs`. `horizons` and `season` count samples.
-    Targets that come with a record of index below `skip` are not scored. `events` is a file for
-    all events as lines of JSON, as the daemon publishes them, and `plot` one for pictures, numbered
-    for several targets. Raises `InputUnavailable` when there is nothing to score, or no column of a
-    given name, and `ConfigError` for durations where the recording has no clock.
+    A stream is forecast as the daemon would, from the records that it would take: its targets
+    together, from all its fields. Each of `target` is forecast alone, from itself and `inputs`.
+    `horizons` and `season` count samples. Targets that come with a record of index below `skip` are
+    not scored. `events` is a file for all events as lines of JSON, as the daemon publishes them,
+    and `plot` one for pictures, numbered for several targets. Raises `InputUnavailable` when there
+    is nothing to score, or no column of a given name, and `ConfigError` for durations where the
+    recording has no clock.
     """
     model = config.model if config else ModelSettings()
     instance = config.daemon.instance if config else INSTANCE
