@@ -7,6 +7,7 @@ from typing import Any
 
 from streamlnn.daemon.board import number
 from streamlnn.daemon.footprint import size
+from streamlnn.daemon.left_out import SAME_TIME, TOO_LATE
 from streamlnn.daemon.logs import printable
 
 SHOWN_LETTERS = 200
@@ -58,7 +59,7 @@ def _of_stream(told: Mapping[str, Any]) -> Iterator[str]:
     if told["usual_step_secs"]:
         yield _line("usually", f"every {duration(told['usual_step_secs'])}{_gaps(told)}")
     if told["same_time"] or told["out_of_order"]:
-        order = f"{told['same_time']:,} at a time that was there, {told['out_of_order']:,} too late"
+        order = f"{told['same_time']:,} {SAME_TIME}, {told['out_of_order']:,} {TOO_LATE}"
         yield _line("order", order)
     for shot in told.get("snapshots", ()):
         newest = "" if shot["is_newest_record"] else ", records came after it"

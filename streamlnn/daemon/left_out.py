@@ -15,6 +15,7 @@ _WORDS = {
     Verdict.RETAINED: "retained from before",
     "no_stream_or_number": "without a number, or a table for it",
     "dead_letters_total": "that cannot be read",
+    "failures_total": "that could not be forecast",
 }
 
 
