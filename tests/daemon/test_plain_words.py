@@ -85,7 +85,7 @@ def test_a_narrow_terminal_has_fewer_columns_and_each_whole(
     paper = io.StringIO()
     console = Console(file=paper, width=width, force_terminal=True, color_system=None)
     progress = Progress(*_columns(width), console=console, auto_refresh=False)
-    progress.add_task("forecasting", total=1.0, told="6,000 records, 12,345/s")
+    progress.add_task("forecasting", total=1.0, completed=0.5, told="6,000 records, 12,345/s")
     with progress:
         progress.refresh()
     text = paper.getvalue()
@@ -103,7 +103,7 @@ def test_help_names_kinds_and_formats_and_is_short_too() -> None:
 
 def test_top_takes_its_configuration_both_ways(tmp_path: Path) -> None:
     config = tmp_path / "f.toml"
-    config.write_text("[http]\nport = 1\n")
+    config.write_text('[http]\nlisten = "127.0.0.1:1"\n')
     said = [
         run("top", *words, "--once", code=69).stderr for words in ([config], ["--config", config])
     ]
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_an_evaluation_with_a_word_and_a_code_of_its_own(tmp_path: P
     recording = tmp_path / "p.csv"
     with recording.open("w") as file:
         file.write("time,v\n")
-        file.writelines(f"{START + n},{n % 97}\n" for n in range(200_000))
+        file.writelines(f"{START + n},{n % 97}\n" for n in range(60_000))
     started = subprocess.Popen(
         command("eval", recording, "--events", tmp_path / "e.jsonl"),
         stdout=subprocess.PIPE,
