@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -26,9 +27,11 @@ class Album:
     """Writes one picture for each target: to `path`, or to numbered files beside it for several.
 
     `OUT.png` becomes `OUT-1.png`, `OUT-2.png` and so on; what each shows is told on stderr.
+    Raises as `save` where no file can be written.
     """
 
     def __init__(self, path: Path, targets: int) -> None:
+        probe(path, "--plot")
         self._path, self._targets, self._drawn = path, targets, 0
 
     def add(self, plays: Sequence[Played], found: Sequence[Episode]) -> None:
@@ -52,6 +55,15 @@ class Album:
         return self._path.with_name(f"{self._path.stem}-{self._drawn}{self._path.suffix}")
 
 
+def probe(path: Path, option: str) -> None:
+    """Find out beforehand whether a picture could be written. Raises as `save`."""
+    try:
+        with TemporaryFile(dir=path.parent):
+            return
+    except OSError as error:
+        raise _unwritable(path, error, option) from None
+
+
 def save(figure: Figure, path: Path, option: str) -> None:
     """Write a picture, in the format that the ending of `path` names: the same bytes every time.
 
@@ -62,5 +74,10 @@ def save(figure: Figure, path: Path, option: str) -> None:
         with matplotlib.rc_context(_PRINTED):
             figure.savefig(path, dpi=150, metadata={date: None} if date else None)
     except OSError as error:
-        problem = f"cannot write {path}: {error.strerror}; name another file for {option}"
-        raise InputUnavailable(problem) from None
+        raise _unwritable(path, error, option) from None
+
+
+def _unwritable(path: Path, error: OSError, option: str) -> InputUnavailable:
+    return InputUnavailable(
+        f"cannot write {path}: {error.strerror}; name another file for {option}"
+    )

@@ -5,16 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 EVERY_SECS = 0.1
 """How often it is drawn, and how long a command may take before it is drawn at all."""
 
 _RATE_OVER = 50
+_FOR_ALL, _FOR_TIMES = 92, 70
+"""Columns of a terminal from which on the bar itself, and the times, are drawn."""
 
 
 class Bar:
@@ -88,16 +97,24 @@ class Bar:
 
 
 def _made(doing: str) -> Progress:
+    console = Console(stderr=True)
     progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+        *_columns(console.width),
+        console=console,
         auto_refresh=False,
         transient=True,
         redirect_stdout=False,  # which is for data, and may be a file
     )
     progress.add_task(doing, total=None, told="")
     return progress
+
+
+def _columns(width: int) -> Iterator[ProgressColumn]:
+    """Yield what a terminal of that width has room for, whole: a part of a time says nothing."""
+    yield TextColumn("{task.description}")
+    if width >= _FOR_ALL:
+        yield BarColumn(bar_width=20)
+    yield TextColumn("{task.fields[told]}")
+    if width >= _FOR_TIMES:
+        yield TimeElapsedColumn()
+        yield TimeRemainingColumn()

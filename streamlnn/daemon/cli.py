@@ -38,14 +38,15 @@ _events_option = click.option(
 _format_option = click.option(
     "--format",
     "form",
+    cls=options.FormatOption,
+    metavar="KIND",
     default="auto",
     show_default=True,
     callback=options.read_by(options.recording_format),
-    help="Kind of recording.",
 )
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("streamlnn"), prog_name="streamlnn")
 @verbosity
 def cli() -> None:
@@ -263,7 +264,7 @@ def info(file: Path, config: Path | None, as_json: bool, form: str) -> int:
     "start",
     metavar="T",
     callback=_moment,
-    help="Begin at this moment.",
+    help="Begin at this moment, such as 2026-11-23T10:00:00Z.",
 )
 @click.option(
     "--to",
@@ -506,8 +507,9 @@ def health(config: Path | None) -> int:
 )
 @click.option("--once", is_flag=True, help="Print one table and end, as where no terminal is.")
 @_json_option
+@click.option("--config", "named", type=FILE, help="As CONFIG.")
 @verbosity
-def top(config: Path | None, order: str, once: bool, as_json: bool) -> None:
+def top(config: Path | None, order: str, once: bool, as_json: bool, named: Path | None) -> None:
     """Show all streams of the running daemon, live.
 
     Score is how odd the newest value is, from 0 to 1; skill is how much better than holding the
@@ -515,6 +517,7 @@ def top(config: Path | None, order: str, once: bool, as_json: bool) -> None:
     address is asked. Ctrl-C ends it. Exits with 69 if no daemon answers.
     """
     end_when_told()
+    config = named or config
     loaded = load_config(config, live=False) if config else default_config()
     set_up_logs(loaded)
     from streamlnn.daemon.top import top as show

@@ -18,6 +18,10 @@ from streamlnn.pipeline.timestamps import rfc3339
 
 SHOWN = 20
 """Events that the table of a stream holds at most."""
+BRIEF_SECS = 10.0
+"""Of an event that is over sooner, decimals of seconds are shown."""
+MOST_DECIMALS = 6
+"""Float seconds since 1970 hold no more."""
 
 
 def print_events(stream: str, found: Sequence[Episode], console: Console | None = None) -> None:
@@ -70,14 +74,23 @@ def _table(shown: Sequence[Episode]) -> Table:
 
 
 def _cells(one: Episode) -> list[str]:
-    start = _moment(one.since, one.start)
-    end = "still on" if one.end is None else _moment(one.until, one.end)
+    decimals = _decimals(one)
+    start = _moment(one.since, one.start, decimals)
+    end = "still on" if one.end is None else _moment(one.until, one.end, decimals)
     peak = "-" if math.isnan(one.peak) else f"{one.peak:.5f}".rstrip("0").rstrip(".")
     return [one.type, one.target or "-", start, end, peak, one.text]
 
 
-def _moment(time: float | None, record: int) -> str:
-    """Return a time to the second, or a record's number where there is no clock."""
+def _decimals(one: Episode) -> int:
+    """Return how many decimals of a second tell the start of an event from its end."""
+    if one.since is None or one.until is None or not 0.0 < one.until - one.since < BRIEF_SECS:
+        return 0
+    return MOST_DECIMALS if one.until - one.since < 0.01 else 3
+
+
+def _moment(time: float | None, record: int, decimals: int) -> str:
+    """Return a time with so many decimals, or a record's number where there is no clock."""
     if time is None or math.isnan(time):
         return str(record)
-    return rfc3339(round(time) * NANOSECONDS)
+    tick = NANOSECONDS // 10**decimals
+    return rfc3339(round(time * 10**decimals) * tick)

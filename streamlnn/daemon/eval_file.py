@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import math
 import os
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -19,13 +20,17 @@ from streamlnn.daemon.eval_events import event_lines, print_events
 from streamlnn.daemon.eval_plans import Asked, plans_for, reach, times_of
 from streamlnn.daemon.eval_reading import check_columns, read_all
 from streamlnn.daemon.eval_table import print_table
+from streamlnn.daemon.logs import printable
 from streamlnn.daemon.replay import INSTANCE
+from streamlnn.daemon.warming import warm_up
 from streamlnn.errors import InputUnavailable
 from streamlnn.evaluation.episodes import episodes
 from streamlnn.evaluation.played import Played, play
 from streamlnn.evaluation.scores import Row, evaluate
-from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.plan import ModelSettings, Plan
 from streamlnn.pipeline.streams import Reading
+
+_NO_SEASON = "no season was told: --season N adds the value of N samples ago, as `seasonal`"
 
 
 def eval_file(
@@ -45,12 +50,13 @@ def eval_file(
 ) -> int:
     """Score every stream of a recording, print events and scores; return the exit code.
 
-    A stream is forecast as the daemon would: its targets together, from all its fields. Each of
-    `target` is forecast alone, from itself and `inputs`. `horizons` and `season` count samples.
-    Targets that come with a record of index below `skip` are not scored. `events` is a file for
-    all events as lines of JSON, as the daemon publishes them, and `plot` one for pictures, numbered
-    for several targets. Raises `InputUnavailable` when there is nothing to score, or no column of a
-    given name, and `ConfigError` for durations where the recording has no clock.
+    A stream is forecast as the daemon would, from the records that it would take: its targets
+    together, from all its fields. Each of `target` is forecast alone, from itself and `inputs`.
+    `horizons` and `season` count samples. Targets that come with a record of index below `skip` are
+    not scored. `events` is a file for all events as lines of JSON, as the daemon publishes them,
+    and `plot` one for pictures, numbered for several targets. Raises `InputUnavailable` when there
+    is nothing to score, or no column of a given name, and `ConfigError` for durations where the
+    recording has no clock.
     """
     model = config.model if config else ModelSettings()
     instance = config.daemon.instance if config else INSTANCE
@@ -59,19 +65,41 @@ def eval_file(
     for readings in streams.values():
         check_columns(file, readings, target, inputs, config, format)
     rows: list[Row] = []
+    plans = {name: plans_for(readings, asked) for name, readings in streams.items()}
+    pictures = _Pictures()
     bar = Bar("forecasting", total=_steps(streams, asked, skip))
     with _opened(events) as lines, _album(plot, streams, asked) as album, bar:
+        warm_up()
         for name, readings in streams.items():
-            plays = _play(readings, asked, instance, skip, bar)
+            plays = _play(readings, plans[name], instance, skip, bar)
             rows += [row for played in plays for row in evaluate(played, skip=skip)]
             lines.writelines(event_lines(plays, [reading.time for reading in readings]))
             if plays and not json:
                 bar.clear()
                 print_events(name, episodes(plays))
-            if album:
-                album.add(plays, episodes(plays))
+            pictures.draw(album, plays)
+    _tell_unscored(streams, plans, skip)
     _tell(file, rows, skip, json=json)
+    if not json and all(math.isnan(row.mae_seasonal) for row in rows):
+        click.echo(_NO_SEASON, err=True)
+    if pictures.failure:
+        raise pictures.failure
     return 0
+
+
+class _Pictures:
+    """Draws until a picture cannot be written, which is no reason to lose the scores."""
+
+    def __init__(self) -> None:
+        self.failure: InputUnavailable | None = None
+
+    def draw(self, album: Any, plays: list[Played]) -> None:
+        if album is None or self.failure:
+            return
+        try:
+            album.add(plays, episodes(plays))
+        except InputUnavailable as error:
+            self.failure = error
 
 
 def _steps(streams: dict[str, list[Reading]], asked: Asked, skip: int) -> int:
@@ -79,20 +107,36 @@ def _steps(streams: dict[str, list[Reading]], asked: Asked, skip: int) -> int:
     return records * max(1, len(asked.target))
 
 
+def _needs(readings: list[Reading], plans: list[Plan], skip: int) -> int:
+    """Return how many records a stream needs to have a forecast of each horizon that is scored."""
+    times = times_of(readings)
+    return skip + max(reach(plan, times) for plan in plans) + 1
+
+
 def _play(
-    readings: list[Reading], asked: Asked, instance: str, skip: int, bar: Bar
+    readings: list[Reading], plans: list[Plan], instance: str, skip: int, bar: Bar
 ) -> list[Played]:
     """Return the stream's targets, forecast; nothing where none of them could be scored."""
     times, names = times_of(readings), readings[0].layout.names
     values = np.stack([reading.values for reading in readings])
-    plays = []
-    for plan in plans_for(readings, asked):
-        if len(readings) <= skip + reach(plan, times):
-            return []
+    plays: list[Played] = []
+    if len(readings) < _needs(readings, plans, skip):
+        return plays
+    for plan in plans:
         words = plan.speaker(instance, readings[0].stream, 0)
         columns = [names.index(name) for name in plan.layout.names]
         plays.append(play(words, plan, times, values[:, columns], after_each=bar.add))
     return plays
+
+
+def _tell_unscored(
+    streams: dict[str, list[Reading]], plans: dict[str, list[Plan]], skip: int
+) -> None:
+    for name, readings in streams.items():
+        needs = _needs(readings, plans[name], skip)
+        if len(readings) < needs:
+            told = f"{printable(name)}, {len(readings):,} records (needs {needs:,})"
+            click.echo(f"not scored: {told}", err=True)
 
 
 def _tell(file: Path, rows: list[Row], skip: int, *, json: bool) -> None:

@@ -3,47 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import click
 
 from streamlnn.daemon.bar import Bar
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.eval_hints import hint
+from streamlnn.daemon.eval_intake import Judged
+from streamlnn.daemon.left_out import left_out
+from streamlnn.daemon.logs import printable
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.recorded import messages_of, open_recording, read_streams
 from streamlnn.errors import DecodeError, InputUnavailable
+from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.settings import StreamSettings, TimeSettings
-from streamlnn.pipeline.streams import Reading
+from streamlnn.pipeline.streams import Reading, StreamMap
+
+HINTS = 3
+"""Streams of which it is told what seems to be wrong with them, at most."""
 
 
 def read_all(
     file: Path, config: Config | None, fields: list[str], time: str | None, form: str
 ) -> dict[str, list[Reading]]:
-    """Return every stream of a recording with its readings, in the order in which they stand.
+    """Return every stream of a recording with the readings that the daemon would take.
 
-    Without a configuration `fields` are the columns to read, all where there are none, and `time`
-    the column with the time. Raises `InputUnavailable` when there is nothing to read.
+    What it would leave out is counted and told on stderr. Without a configuration `fields` are the
+    columns to read, all where there are none, and `time` the column with the time. Raises
+    `InputUnavailable` when there is nothing to read.
     """
     source = open_recording(file, form=form)
     streams = read_streams(config, source, _asked(fields, time))
-    found: dict[str, list[Reading]] = defaultdict(list)
+    found: dict[str, Judged] = defaultdict(Judged)
     problem = None
     with Bar("reading", lambda: source.progress) as bar:
         for message in messages_of(source):
             bar.add()
-            try:
-                for reading in streams.read(message):
-                    found[reading.stream].append(reading)
-            except DecodeError as error:
-                problem = problem or f"message {bar.count}: {error}"
+            for one in _told(streams, message):
+                if isinstance(one, Reading):
+                    found[one.stream].take(one, message)
+                else:
+                    problem = problem or f"message {bar.count}: {one}"
     if not found:
         raise InputUnavailable(f"{file}: no record could be read: {problem or 'nothing matches'}")
     if problem:
         click.echo(f"some records were left out, the first one because: {problem}", err=True)
-    return found
+    _tell_left_out(file, form, found)
+    return {name: judged.readings for name, judged in found.items()}
+
+
+def _told(streams: StreamMap, message: Message) -> Sequence[Reading | DecodeError]:
+    try:
+        return streams.read_each(message)
+    except DecodeError as error:
+        return [error]
+
+
+def _tell_left_out(file: Path, form: str, found: dict[str, Judged]) -> None:
+    total = sum((judged.dropped for judged in found.values()), Counter[str]())
+    if not total:
+        return
+    click.echo(f"left out: {left_out(total)}", err=True)
+    hints = ((name, hint(file, form, name, judged)) for name, judged in found.items())
+    for name, said in islice((one for one in hints if one[1]), HINTS):
+        click.echo(f"{printable(name)}: {said}", err=True)
 
 
 def check_columns(

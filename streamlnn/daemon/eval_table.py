@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -41,7 +42,18 @@ def print_whole(made: Table, console: Console) -> None:
     if not console.is_terminal or _width(console, made) > console.width:
         made.box, made.pad_edge, made.title_justify = None, False, "left"
         console.width = max(console.width, _width(console, made))
-    console.print(made)
+    if console.is_terminal:
+        console.print(made)
+    else:
+        console.print(_plain(made), highlight=False, markup=False, soft_wrap=True)
+
+
+def _plain(made: Table) -> str:
+    """Return the table as text, without the blanks that fill its lines up."""
+    paper = Console(file=io.StringIO(), width=_ROOM)
+    with paper.capture() as captured:
+        paper.print(made)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def _width(console: Console, made: Table) -> int:

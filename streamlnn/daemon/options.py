@@ -96,14 +96,28 @@ def recording_format(name: str) -> str:
     if name == "auto":
         return name
     from streamlnn.daemon.problems import nearest
-    from streamlnn.pipeline import plugins
 
-    settings = plugins.load("source", "replay").Settings
-    known = get_args(settings.model_fields["format"].annotation)
+    known = _formats()
     if name not in known:
         hint = nearest(name, known)
         raise click.BadParameter(f"{name!r} is none of {', '.join(known)}{hint}")
     return name
+
+
+class FormatOption(click.Option):
+    """`--format`, whose help names the kinds that the connector knows; loaded when it is asked."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help."""
+        self.help = f"Kind of recording: {', '.join(_formats())}."
+        return super().get_help_record(ctx)
+
+
+def _formats() -> tuple[str, ...]:
+    from streamlnn.pipeline import plugins
+
+    settings = plugins.load("source", "replay").Settings
+    return get_args(settings.model_fields["format"].annotation)
 
 
 def _positive(text: str) -> float | None:

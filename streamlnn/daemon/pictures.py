@@ -22,6 +22,7 @@ from streamlnn.daemon.eval_reading import read_all
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.replay import INSTANCE
 from streamlnn.daemon.state import reading
+from streamlnn.daemon.warming import warm_up
 from streamlnn.errors import InputUnavailable
 from streamlnn.evaluation.episodes import episodes
 from streamlnn.evaluation.played import Played, go_on
@@ -63,10 +64,11 @@ def draw(
     or target, nothing to show, or no matplotlib.
     """
     try:
-        from streamlnn.daemon.album import save
+        from streamlnn.daemon.album import probe, save
     except ModuleNotFoundError:
         problem = "plot needs matplotlib: pip install 'streamlnn[plot]'"
         raise InputUnavailable(problem) from None
+    probe(output, "-o")
     if state is not None:
         subject = _from_store(state, stream)
     else:
@@ -152,6 +154,7 @@ def _from_recording(file: Path, config: Config | None, stream: str | None, form:
     [plan] = plans_for(readings, Asked([] if config else [1, 12, 48], (), (), None, model))
     words = plan.speaker(INSTANCE, readings[0].stream, 0)
     values = np.stack([one.values for one in readings])
+    warm_up()
     forecaster = plan.forecaster()
     times = times_of(readings)
     with Bar("forecasting", total=len(values)) as bar:
@@ -163,6 +166,7 @@ def _from_store(where: Path, stream: str | None) -> Subject:
     with reading(where) as journal:
         rows = journal.streams()
         row = rows[_chosen(stream, list(rows), str(where))]
+        warm_up()
         forecaster, lsn = oldest(row, journal)
         before, after = _records(row, journal, lsn)
         learned = 0 if journal.is_carried(row) else forecaster.seq

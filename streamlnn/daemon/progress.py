@@ -6,16 +6,8 @@ from collections import Counter
 from typing import Any, Self
 
 from streamlnn.daemon.bar import Bar
+from streamlnn.daemon.left_out import left_out
 from streamlnn.pipeline.observer import Observer
-
-_NOT_LEFT_OUT = (
-    "messages_total",
-    "records_total",
-    "forecasts_total",
-    "events_total",
-    "published_total",
-    "snapshots_total",
-)
 
 
 class Progress(Observer):
@@ -48,13 +40,9 @@ class Progress(Observer):
 
     def summary(self) -> str:
         """Return what was read, and what was left out and why."""
-        left_out = {name: n for name, n in self.counts.items() if n and name not in _NOT_LEFT_OUT}
         text = (
-            f"{self.counts['messages_total']} messages, {self.counts['records_total']} records "
-            f"of {len(self.streams)} streams"
+            f"{self.counts['messages_total']:,} messages, {self.counts['records_total']:,} records "
+            f"of {len(self.streams):,} streams"
         )
-        words = [
-            f"{n} {name.removesuffix('_total').replace('_', ' ')}"
-            for name, n in sorted(left_out.items())
-        ]
-        return f"{text}; left out: {', '.join(words)}" if words else text
+        dropped = left_out(self.counts)
+        return f"{text}; left out: {dropped}" if dropped else text

@@ -14,7 +14,7 @@ from streamlnn.daemon.kept import KeptMap, KeptRecords, journal_folder
 from streamlnn.daemon.run import AnyCodec
 from streamlnn.errors import ConfigError, EndOfSource
 from streamlnn.pipeline import plugins
-from streamlnn.pipeline.contract import Context, Message, Tree
+from streamlnn.pipeline.contract import Codec, Context, Message, Tree
 from streamlnn.pipeline.settings import StreamSettings
 from streamlnn.pipeline.streams import StreamMap
 
@@ -71,8 +71,12 @@ def _map(config: Config | None, source: Any, otherwise: StreamSettings | None) -
     if isinstance(source.recording, KeptRecords):
         return KeptMap(source.recording.rows, config)
     tables = _tables(config, source) if config else _everything(source, otherwise)
-    codec = _BySource(source.sources) if source.sources else AnyCodec(source.format)
-    return StreamMap(tables, codec, usual_times=config is None)
+    return StreamMap(tables, codec_of(source), usual_times=config is None)
+
+
+def codec_of(source: Any) -> Codec:
+    """Return what decodes the messages of an open recording that is no journal."""
+    return _BySource(source.sources) if source.sources else AnyCodec(source.format)
 
 
 class _BySource:

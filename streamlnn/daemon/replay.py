@@ -15,9 +15,10 @@ from streamlnn.daemon.kept import KeptRecords, journal_folder, model_of
 from streamlnn.daemon.progress import Progress
 from streamlnn.daemon.recorded import open_recording, read_streams
 from streamlnn.daemon.run import make_carriers, make_sinks, stopping
+from streamlnn.daemon.warming import warm_up
 from streamlnn.errors import InputUnavailable
-from streamlnn.model import stepping
 from streamlnn.pipeline.journal import FILE, Journal
+from streamlnn.pipeline.judge import Verdict
 from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.snapshots import Retention
@@ -67,9 +68,12 @@ def replay(
     hidden = output is None and sys.stdout.isatty()
     with Lines(output, expect, events) as lines, Progress(source, hidden=hidden) as observer:
         pipeline = _pipeline(config, source, lines, into, publish, observer)
-        stepping.warm()
+        warm_up()
         with stopping(pipeline, None):
             pipeline.run()
+    if not observer.counts["records_total"]:
+        is_bounded = start is not None or until is not None
+        raise InputUnavailable(f"{file}: {_nothing(observer, into, is_bounded)}")
     return _conclude(file, lines.written, observer, pipeline.undelivered)
 
 
@@ -120,13 +124,24 @@ def _retained(config: Config | None) -> str:
     return next((policy for policy in policies if policy), "seed")
 
 
+def _nothing(observer: Progress, into: Path | None, is_bounded: bool) -> str:
+    """Return why no record was taken, and the way out."""
+    counts = observer.counts
+    if is_bounded and not counts["messages_total"]:
+        return "no message lies between --from and --to; `streamlnn info` tells its times"
+    told = f"no record was taken ({observer.summary()})"
+    if into and counts[Verdict.REPEAT]:
+        return f"{told}: {into} has them already; name a new folder for --into to begin anew"
+    if any(counts[verdict] for verdict in Verdict):
+        return f"{told}: nothing is newer than what there was; `streamlnn info` tells its times"
+    return (
+        f"no record was read ({observer.summary()}); it needs numbers in columns or JSON leaves, "
+        "and with --config a [[stream]] table that takes them"
+    )
+
+
 def _conclude(file: Path, written: Written, observer: Progress, undelivered: int) -> int:
     log.info("%s: %s", file, observer.summary())
-    if not observer.counts["records_total"]:
-        raise InputUnavailable(
-            f"{file}: no record was read ({observer.summary()}); it needs numbers in columns or "
-            "JSON leaves, and with --config a [[stream]] table that takes them"
-        )
     click.echo(f"digest {written.digest} of {written.count} forecasts", err=True)
     if undelivered:
         log.error("%d forecasts and events were not confirmed by their sink", undelivered)

@@ -19,6 +19,7 @@ from streamlnn.daemon.run import build
 from streamlnn.daemon.serving import Serving
 from streamlnn.daemon.surroundings import look_around
 from streamlnn.daemon.terminal import silent_stdout, suspendable
+from streamlnn.daemon.warming import LOADING
 from streamlnn.daemon.worker import Worker
 from streamlnn.errors import ConfigError, StreamlnnError
 from streamlnn.pipeline.journal import Journal
@@ -101,7 +102,7 @@ class Service:
         for doubt in config.doubts():
             log.warning("%s", doubt)
         if self._is_first:
-            log.info("loading the compiled model; a machine's first start compiles it: 20 to 60 s")
+            log.info(LOADING)
             self._is_first = False
         log.info("streamlnn %r follows %s", config.daemon.instance, _inputs(config))
         goes_on = self._follow(worker := Worker(pipeline, self._orders))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OK, FAILED, INPUT_UNAVAILABLE, CONFIGURATION = 0, 1, 69, 78
 """Exit codes; click's own for a wrong usage is 2."""
+INTERRUPTED = 128 + signal.SIGINT
+"""What a shell makes of an end by Ctrl-C: other than a failure."""
 
 FILE = click.Path(path_type=Path)
 
@@ -81,7 +83,9 @@ class Commands(Listing):
             log.debug("this is where it failed", exc_info=True)
             ctx.exit(_fail([f"streamlnn: {_said_by_system(error)}"], FAILED))
         except KeyboardInterrupt:
-            ctx.exit(OK if ctx.invoked_subcommand in _ENDLESS else FAILED)
+            if ctx.invoked_subcommand in _ENDLESS:
+                ctx.exit(OK)
+            ctx.exit(_fail(["interrupted"], INTERRUPTED))
 
     def _invoke_and_flush(self, ctx: click.Context) -> Any:
         try:

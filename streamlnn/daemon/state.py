@@ -21,7 +21,7 @@ from streamlnn.daemon.footprint import size
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.state_text import listed, shown
 from streamlnn.errors import InputUnavailable
-from streamlnn.model.settling import ERROR, NAIVE_ERROR
+from streamlnn.model.settling import ERROR, NAIVE_ERROR, SCORED
 from streamlnn.model.state import COVERED, SKILL
 from streamlnn.pipeline.journal import FILE, Journal, StreamRow
 from streamlnn.pipeline.live import LiveStream
@@ -179,7 +179,9 @@ def _scores(live: LiveStream) -> dict[str, list[dict[str, float | None]]]:
 
 
 def _errors(state: dict[str, Any]) -> Any:
-    return np.moveaxis(state["scores"][:, :, [ERROR, NAIVE_ERROR]], 2, 0).swapaxes(1, 2)
+    scores = state["scores"]
+    settled = np.where(scores[:, :, [SCORED]] > 0.0, scores[:, :, [ERROR, NAIVE_ERROR]], np.nan)
+    return np.moveaxis(settled, 2, 0).swapaxes(1, 2)
 
 
 def _known(value: float) -> float | None:

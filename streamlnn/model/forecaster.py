@@ -25,7 +25,7 @@ from streamlnn.model.newest import newest
 from streamlnn.model.records import Event, Forecast
 from streamlnn.model.reservoir import dense
 from streamlnn.model.saved import checked
-from streamlnn.model.settings import Settings
+from streamlnn.model.settings import Settings, listed
 from streamlnn.model.state import (
     NEXT_LOOK,
     PENDING,
@@ -100,12 +100,11 @@ class Forecaster:
         every: float | None = None,
         plasticity: bool = False,
     ) -> None:
-        chosen = targets if targets is None else tuple(targets)
         self._settings = Settings(
-            tuple(horizons),
+            listed("horizons", horizons),
             fields,
-            chosen,
-            tuple(seasons),
+            targets if targets is None else listed("targets", targets),
+            listed("seasons", seasons),
             level,
             units,
             seed,
@@ -122,8 +121,8 @@ class Forecaster:
         `time` is in seconds, or None for a stream without a clock; `values` is a float or
         (fields,), NaN where missing. A second record at the same time comes after no time at
         all; an earlier time is a clock that was set back, and drops the forecasts that wait for a
-        stated time. Raises `ValueError` for values of the wrong shape, or for no time when the
-        horizons are durations; never for what the values are.
+        stated time. Raises `ValueError` for values of the wrong shape, for a time that is NaN or
+        infinite, or for no time when the horizons are durations; never for what the values are.
         """
         forecast = self.observe(time, values)
         self._absorb_newest(self._handle)
@@ -152,7 +151,8 @@ class Forecaster:
     def replay(self, times: ArrayLike | None, values: ArrayLike) -> Replay:
         """Step through a recording in compiled code: the same numbers as `step`, bit for bit.
 
-        `times` (n,) seconds or None, `values` (n,) or (n, fields). Raises `ValueError` as `step`.
+        `times` (n,) seconds, NaN where a record has none, or None; `values` (n,) or (n, fields).
+        Raises `ValueError` as `step`.
         """
         rows = self._rows(values)
         made: Array = np.empty((len(rows), self._row_size))
@@ -336,24 +336,26 @@ class Forecaster:
                 raise TypeError
             when = np.nan if time is None else float(time)
         except (TypeError, ValueError):
-            raise TypeError(
-                f"time is {time!r:.80}; pass seconds as a float: for a datetime, time.timestamp()"
-            ) from None
+            advice = _seconds_of("M" if isinstance(time, np.datetime64) else "", "time")
+            raise TypeError(f"time is {time!r:.80}; pass seconds as a float: {advice}") from None
         if self._settings.by_time and not math.isfinite(when):
             raise ValueError("horizons are durations: every record needs a time, in seconds")
+        if time is not None and not math.isfinite(when):
+            raise ValueError(f"time is {time!r}: pass seconds, or None for a record without a time")
         return when
 
     def _times(self, times: ArrayLike | None, n: int) -> Array:
         given: Array = np.full(n, np.nan) if times is None else np.asarray(times)
         if given.dtype.kind not in "iuf":
-            raise TypeError(
-                f"times are {given.dtype}; pass seconds as floats: for datetimes, time.timestamp()"
-            )
+            advice = _seconds_of(given.dtype.kind, "times")
+            raise TypeError(f"times are {given.dtype}; pass seconds as floats: {advice}")
         filled = np.ascontiguousarray(given, np.float64)
         if filled.shape != (n,):
             raise ValueError(f"times have shape {filled.shape}; there are {n} records")
         if self._settings.by_time and not np.isfinite(filled).all():
             raise ValueError("horizons are durations: every record needs a time, in seconds")
+        if np.isinf(filled).any():
+            raise ValueError("a time is infinite: pass seconds, or NaN for a record without a time")
         return filled
 
     def _run(self, times: Array, rows: Array, made: Array) -> tuple[Event, ...]:
@@ -408,6 +410,15 @@ class Forecaster:
     def _forecasts(self, made: Array) -> Array:
         """Rows of output as (n, TOLD, horizons) or (n, TOLD, horizons, targets)."""
         return made[:, : self._told_size].reshape(-1, TOLD, *self._shape)
+
+
+def _seconds_of(kind: str, name: str) -> str:
+    """Return how times of a numpy kind, or one of them, become seconds in Python."""
+    if kind == "M":
+        return f'{name}.astype("datetime64[ns]").astype("int64") / 1e9'
+    if name == "times":
+        return "for datetimes, [time.timestamp() for time in times]"
+    return "for a datetime, time.timestamp()"
 
 
 @lru_cache(maxsize=8)  # a thousand streams of one table begin alike; binding copies it

@@ -52,6 +52,15 @@ def _meant(text: str) -> str:
     return f"; did you mean {f'{match[1]}{unit}'!r}?" if match and unit else ""
 
 
+def spoken(secs: float, digits: int = 6) -> str:
+    """Return seconds with so many digits; below a millisecond, which floats of times blur, in us.
+
+    >>> spoken(0.17), spoken(1.192e-06, 4), spoken(1234.5678)
+    ('0.17 s', '1 us', '1234.57 s')
+    """
+    return f"{secs * 1e6:.0f} us" if 0.0 < secs < 1e-3 else f"{secs:.{digits}g} s"
+
+
 def ahead(h: float, clock: str) -> str:
     """Return a horizon in words.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +34,7 @@ from streamlnn.model.drift import (
 from streamlnn.model.records import Event, EventType, Phase, Severity
 from streamlnn.model.state import ARRIVAL, NEWS, PENDING, SEQ, State, Y
 from streamlnn.model.stuck import STUCK_SINCE_SEQ, STUCK_SINCE_TIME, STUCK_TOLD, VALUE
+from streamlnn.model.units import spoken
 
 Numbers = NDArray[np.float64]
 
@@ -64,7 +67,8 @@ def _arrival(state: State, time: float | None) -> list[Event]:
         text = f"The sender's clock was set back by {before - time:.6g} s."
         return [Event("clock", "end", time, time, seq, "warning", text)]
     usual = float(state.clock[CADENCE])
-    text = f"Nothing came for {time - before:.6g} s; a record usually comes every {usual:.4g} s."
+    silent = spoken(time - before)
+    text = f"Nothing came for {silent}; a record usually comes every {spoken(usual, 4)}."
     return [Event("gap", "end", time, before, seq - 1, "info", text)]
 
 
@@ -88,13 +92,26 @@ def _anomaly(m: Numbers, t: int, time: float | None, newest: float) -> Event:
     y, yhat, half = map(float, m[[LATEST_Y, LATEST_YHAT, LATEST_HALF]])
     side = "above" if y > yhat else "below"
     where = "The value" if y == newest else "On the straight line between two records, the value"
-    text = f"{where} {y:.6g} is far {side} the {yhat:.6g} that was forecast."
+    size = max(abs(y), abs(yhat), half)
+    text = f"{where} {_told(y, size)} is far {side} the {_told(yhat, size)} that was forecast."
     if phase == "end":
-        text = f"At {y:.6g} values are as forecast again, or have become the new normal."
+        text = f"At {_told(y, size)} values are as forecast again, or have become the new normal."
     severity: Severity = "critical" if m[TOP] >= CRITICAL else "warning"
     score = float(1.0 - np.exp(-m[TOP]))
     since, values = (m[SINCE_SEQ], m[SINCE_TIME]), (y, yhat, yhat - half, yhat + half)
     return _event("anomaly", phase, t, time, since, severity, text, score, values)
+
+
+def _told(value: float, size: float) -> str:
+    """Return a value in as many decimals as 6 digits of what is as large as `size` have.
+
+    >>> _told(-1.9304e-13, 6.25), _told(6.2500001, 6.25), _told(1.9304e-13, 2e-13)
+    ('0', '6.25', '1.9304e-13')
+    """
+    if not 0.0 < size < np.inf:
+        return f"{value:.6g}"
+    decimals = max(0, 5 - math.floor(math.log10(size)))
+    return f"{float(f'{value:.{decimals}f}') + 0.0:.6g}"
 
 
 def _drift(m: Numbers, t: int, time: float | None) -> Event:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from streamlnn.errors import DecodeError
-from streamlnn.model.records import NANOSECONDS, Record
+from streamlnn.model.records import Record
+from streamlnn.pipeline.admission import TAKEN, admit
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.journal import Journal, StreamRow
-from streamlnn.pipeline.judge import Verdict, accept, judge, place
 from streamlnn.pipeline.live import LiveStream, adopt, begin
 from streamlnn.pipeline.observer import Observer
 from streamlnn.pipeline.plan import ModelSettings, plan_for
@@ -95,27 +95,19 @@ class Intake:
             self._bury(source, message, error)
             return None
         self._touched[reading.stream] = live.row
-        is_final = reading.stamped or reading.accepted
-        time = reading.time if is_final else place(live.row.clock, reading.time)
-        verdict = self._verdict(live, reading, time, message)
-        if verdict not in (Verdict.NEW, Verdict.SET_BACK):
+        row = live.row
+        verdict, time = admit(
+            row.clock,
+            reading,
+            message,
+            has_begun=bool(live.forecaster.seq or row.last_lsn > row.since_lsn),
+            seen=lambda at: self._journal.values_at(row, at),
+        )
+        if verdict not in TAKEN:
             self._observer.count("dropped_total", source=source, reason=verdict.value)
             return None
         record = Record(reading.stream, time, reading.values, message.received)
-        return Accepted(self._journal.append(live.row, record), live, record)
-
-    def _verdict(
-        self, live: LiveStream, reading: Reading, time: int | None, message: Message
-    ) -> Verdict:
-        row = live.row
-        if message.retained and (live.forecaster.seq or row.last_lsn > row.since_lsn):
-            return Verdict.RETAINED
-        if not reading.accepted and _beyond_skew(reading, message):
-            return Verdict.FUTURE
-        if reading.accepted or not reading.stamped:
-            return accept(row.clock, time)
-        values = reading.values.tobytes()
-        return judge(row.clock, time, values, lambda at: self._journal.values_at(row, at))
+        return Accepted(self._journal.append(row, record), live, record)
 
     def _live(self, reading: Reading) -> LiveStream:
         live = self.lives.get(reading.stream)
@@ -198,12 +190,3 @@ def _check_layout(row: StreamRow, reading: Reading) -> None:
             f"another [[stream]] table gives it {', '.join(reading.layout.names)}: put what tells "
             "the tables apart into the id"
         )
-
-
-def _beyond_skew(reading: Reading, message: Message) -> bool:
-    wanted = reading.settings.time
-    if wanted is None or wanted.max_skew is None:
-        return False
-    if reading.time is None or message.received is None:
-        return False
-    return reading.time > message.received + round(wanted.max_skew * NANOSECONDS)

@@ -19,6 +19,7 @@ from heapq import heappop, heappush
 import msgspec
 
 from streamlnn.model.records import NANOSECONDS, Event
+from streamlnn.model.units import spoken
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal
 from streamlnn.pipeline.live import LiveStream
@@ -143,7 +144,9 @@ def _start(live: LiveStream, now: int) -> Event:
     heard, usual = live.silence.heard, live.usual_silence
     # The wall clock may have been set since; so long was listened in any case.
     silent = max(live.stale_after or 0.0, 0.0 if heard is None else (now - heard) / NANOSECONDS)
-    text = f"Nothing has come for {silent:.6g} s; a record usually comes every {usual:.4g} s."
+    text = (
+        f"Nothing has come for {spoken(silent)}; a record usually comes every {spoken(usual, 4)}."
+    )
     since = None if heard is None else heard / NANOSECONDS
     seq = live.forecaster.seq - 1
     return Event("stale", "start", now / NANOSECONDS, since, seq, "warning", text)

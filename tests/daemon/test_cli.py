@@ -209,7 +209,7 @@ def test_what_fails_otherwise_exits_with_1(tmp_path: Path, config: Path):
         (StoreError("locked"), 1, "streamlnn: locked\n"),
         (OSError(28, "No space left on device", "/data"), 1, "streamlnn: /data: No space left on"),
         (OSError("odd"), 1, "streamlnn: odd\n"),
-        (KeyboardInterrupt(), 1, ""),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
 def test_what_a_command_raises_becomes_a_message_and_a_code(

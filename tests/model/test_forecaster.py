@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,19 @@ def test_float32_and_float64_forecast_alike() -> None:
         ({"horizons": [1], "seasons": ["1d"]}, "of one kind"),
         ({"horizons": [1], "targets": [1]}, "between 0 and 0"),
         ({"horizons": [1], "fields": 2, "targets": [0, 0]}, "different"),
+        ({"horizons": 12}, r"horizons must be a list, not 12: write \[12\]"),
+        ({"horizons": "10s"}, r"horizons must be a list, not '10s': write \['10s'\]"),
+        ({"horizons": [timedelta(1)]}, 'neither a whole number of samples nor .* such as "10s"'),
+        ({"horizons": [float("nan")]}, "whole number"),
+        ({"horizons": [None]}, "whole number"),
+        ({"horizons": [1], "seasons": 24}, r"seasons must be a list, not 24: write \[24\]"),
+        ({"horizons": [1], "targets": 0}, r"targets must be a list, not 0: write \[0\]"),
+        ({"horizons": [1], "targets": ["a"]}, "targets are the numbers of fields.*not 'a'"),
+        ({"horizons": [1], "seed": None}, "seed must be a whole number, 0 or more, not None"),
+        ({"horizons": [1], "seed": -1}, "seed must be"),
+        ({"horizons": [1], "fields": "2"}, "fields must be a whole number, 1 or more, not '2'"),
+        ({"horizons": [1], "level": "0.9"}, "level must lie between 0 and 1, not '0.9'"),
+        ({"horizons": [1], "every": "1m"}, "every must be a positive number of seconds, not '1m'"),
         ({"horizons": [1], "fields": 0}, "fields"),
         ({"horizons": [1], "level": 1.0}, "level"),
         ({"horizons": [1], "units": 0}, "units"),
@@ -360,10 +374,30 @@ def test_labels_that_come_late_do_not_blow_up_the_first_bands() -> None:
 def test_a_time_that_is_no_number_is_refused_with_the_way_out(time: Any, horizons: Any) -> None:
     model = Forecaster(horizons, units=5)
     model.step(1.0, 1.0)
-    with pytest.raises(
-        TypeError, match=r"pass seconds as a float: for a datetime, time\.timestamp"
-    ):
+    as_array = isinstance(time, np.datetime64)
+    one = 'time.astype("datetime64[ns]")' if as_array else "for a datetime, time.timestamp()"
+    with pytest.raises(TypeError, match=re.escape(f"pass seconds as a float: {one}")):
         model.step(time, 2.0)
     assert (model.time, model.seq) == (1.0, 1)
-    with pytest.raises(TypeError, match=r"pass seconds as floats: for datetimes, time\.timestamp"):
+    many = "times.astype(" if as_array else "for datetimes, [time.timestamp() for time in times]"
+    with pytest.raises(TypeError, match=re.escape(f"pass seconds as floats: {many}")):
         model.replay([time], [2.0])
+
+
+def test_the_advice_for_times_of_numpy_gives_seconds() -> None:
+    times = np.array(["2026-01-01", "2026-01-02"], "datetime64[s]")
+    with pytest.raises(TypeError) as told:
+        Forecaster([1], units=5).replay(times, [1.0, 2.0])
+    advice = str(told.value).partition("floats: ")[2]
+    np.testing.assert_array_equal(eval(advice, {"times": times}), [1767225600.0, 1767312000.0])
+
+
+@pytest.mark.parametrize("time", [np.nan, np.inf, -np.inf])
+def test_a_time_that_is_not_finite_is_refused(time: float) -> None:
+    model = Forecaster([1], units=5)
+    with pytest.raises(ValueError, match="pass seconds, or None for a record without a time"):
+        model.step(time, 1.0)
+    assert model.seq == 0
+    if np.isinf(time):
+        with pytest.raises(ValueError, match="a time is infinite"):
+            model.replay([1.0, time], [1.0, 2.0])
