@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Recording:
     `has_topics` tells that the origin of a message is its topic, and that messages carry the
     time at which they were received; else the origin is the file's path. `sources` are those of a
     recording of ours, by id. `dropped` counts the lines that could not be read; `size` is the bytes
-    in it after decompression, None if unknown.
+    in it after decompression, None if unknown; `times` the columns that can be nothing else.
 
     Raises `InputUnavailable`, with the way out.
     """
@@ -52,6 +53,8 @@ class Recording:
     def __init__(self, path: str | Path, format: str = "auto") -> None:  # noqa: A002
         self.path = str(path)
         self.dropped = 0
+        self.times: tuple[str, ...] = ()
+        self._tells = True
         self.size = size_of(self.path)
         self._head = first_lines(self.path)
         self.format = recognise(self.path, self._head) if format == "auto" else format
@@ -76,6 +79,12 @@ class Recording:
         if splitter.dropped:
             self._drop(f"a line of more than {splitter.limit} bytes", splitter.dropped)
         yield from self._last(reader, splitter)
+
+    def glance(self) -> Iterator[Message]:
+        """Yield each message to look ahead: what cannot be read is neither counted nor told."""
+        silent = copy(self)
+        silent._tells = False
+        return (message for message, _ in silent.entries())
 
     def _sources(self, reader: HeardReader) -> dict[str, Origin]:
         """Look through the whole recording: which tables read a message depends on its source."""
@@ -109,7 +118,7 @@ class Recording:
             yield message, end
 
     def _drop(self, reason: str, count: int, end: int | None = None) -> None:
-        if not self.dropped:
+        if self._tells and not self.dropped:
             where = self.path if end is None else f"{self.path}:{_number_of(self.path, end)}"
             log.warning("%s: left out, as any more like it: %s", where, reason)
         self.dropped += count

@@ -25,7 +25,7 @@ from streamlnn.evaluation.episodes import episodes
 from streamlnn.evaluation.played import Played, play
 from streamlnn.evaluation.scores import Row, evaluate
 from streamlnn.pipeline.plan import ModelSettings
-from streamlnn.pipeline.streams import Reading
+from streamlnn.pipeline.streams import USUAL, FoundTime, Reading
 
 
 def eval_file(
@@ -35,7 +35,7 @@ def eval_file(
     horizons: Sequence[int] = (),
     target: Sequence[str] = (),
     inputs: Sequence[str] = (),
-    time: str | None = None,
+    time: FoundTime = USUAL,
     season: int | None = None,
     skip: int = 500,
     events: Path | None = None,
@@ -57,7 +57,7 @@ def eval_file(
     asked = Asked(horizons, target, inputs, season, model)
     streams = read_all(file, config, [*inputs, *target], time, format)
     for readings in streams.values():
-        check_columns(file, readings, target, inputs, config, format)
+        check_columns(file, readings, target, inputs, config, format, time)
     rows: list[Row] = []
     bar = Bar("forecasting", total=_steps(streams, asked, skip))
     with _opened(events) as lines, _album(plot, streams, asked) as album, bar:

@@ -12,7 +12,7 @@ from connectors.codecs import CsvCodec, JsonCodec
 from streamlnn.errors import DecodeError
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.settings import MAX_FIELDS
-from streamlnn.pipeline.streams import Reading, StreamMap, StreamSettings
+from streamlnn.pipeline.streams import FoundTime, Reading, StreamMap, StreamSettings
 
 RECEIVED = 1_700_000_000_000_000_000
 
@@ -23,7 +23,7 @@ def read(table: dict[str, Any], topic: str, payload: bytes, **more: Any) -> list
 
 
 def csv_row(table: dict[str, Any], columns: tuple[str, ...], row: bytes) -> Reading:
-    streams = StreamMap([StreamSettings(**table)], CsvCodec(), usual_times=True)
+    streams = StreamMap([StreamSettings(**table)], CsvCodec(), found=FoundTime())
     return streams.read(Message("/data/pump7.csv.gz", row, None, columns))[0]
 
 
@@ -126,7 +126,7 @@ def test_a_missing_time_is_an_error_that_says_what_there_is() -> None:
 
 
 def test_without_a_configuration_the_usual_name_is_the_time() -> None:
-    [reading] = read({"topic": "t"}, "t", b'{"Timestamp": 1700000000, "a": 1}', usual_times=True)
+    [reading] = read({"topic": "t"}, "t", b'{"Timestamp": 1700000000, "a": 1}', found=FoundTime())
     assert (reading.time, reading.layout.names) == (RECEIVED, ("a",))
 
 
