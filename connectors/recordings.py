@@ -2,7 +2,7 @@
 
 Read are what `streamlnn record` wrote, `mqtt-recorder` CSV, lines of `mosquitto_sub -F %j` or `%J`,
 JSON lines, InfluxDB line protocol, and plain CSV in its many forms; each also gzip- or
-zstd-compressed. Parquet is read by `connectors.parquet`.
+zstd-compressed. Parquet is read by `connectors.parquet`, a JSON array by `connectors.arrays`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import logging
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from connectors.arrays import ArrayRecording, is_array
+from connectors.columns import text_of
 from connectors.compressed import MAGIC, chunk, open_plain, size_of, unpacked
 from connectors.formats import READERS, Reader
 from connectors.heard import HeardReader, Origin
@@ -27,7 +30,7 @@ log = logging.getLogger("streamlnn.recordings")
 
 
 def open_recording(path: str | Path, format: str = "auto") -> Any:  # noqa: A002
-    """Return the `Recording` of a file, or what reads Parquet in its place.
+    """Return the `Recording` of a file, or what reads Parquet or an array in its place.
 
     Raises `InputUnavailable`, with the way out.
     """
@@ -35,6 +38,8 @@ def open_recording(path: str | Path, format: str = "auto") -> Any:  # noqa: A002
         is_parquet = plain.read(MAGIC) == PARQUET
     if format == "parquet" or (format == "auto" and is_parquet):
         return ParquetRecording(path)
+    if format == "json" or (format == "auto" and is_array(str(path))):
+        return ArrayRecording(path)
     return Recording(path, format)
 
 
@@ -72,8 +77,8 @@ class Recording:
         reader = self._reader()
         splitter = LineSplitter(offset, getattr(reader, "limit", LINE_LIMIT))
         lines = _lines(self.path, splitter)
-        if reader.has_header and offset == 0:
-            next(lines, None)
+        if offset == 0:
+            lines = islice(lines, reader.preamble, None)
         for line, end in lines:
             yield from self._read(reader, line, end)
         if splitter.dropped:
@@ -105,7 +110,7 @@ class Recording:
         if reader.waiting:
             self._drop("a quote is never closed", reader.waiting)
         if rest.strip():
-            self._drop(f"the last line is cut off: {rest[:60]!r}", 1, splitter.end)
+            self._drop(f"the last line is cut off: {text_of(rest[:60])!r}", 1, splitter.end)
 
     def _read(self, reader: Reader, line: bytes, end: int) -> Iterator[tuple[Message, int]]:
         lines = reader.waiting + 1
