@@ -133,7 +133,11 @@ def _states(subject: Subject, m: int, last: int | None) -> Figure:
 
 
 def _from_recording(
-    file: Path, config: Config | None, stream: str | None, form: str, time: FoundTime
+    file: Path,
+    config: Config | None,
+    stream: str | None,
+    form: str,
+    time: FoundTime = USUAL,
 ) -> Subject:
     streams = read_all(file, config, [], time, form)
     readings = streams[_chosen(stream, list(streams), str(file))]

@@ -60,10 +60,11 @@ def test_dates_that_mean_the_same_either_way_are_read(tmp_path: Path) -> None:
     assert spans(path) == ("2026-03-03T10:00:00Z", "2026-03-03T11:00:00Z", 2, 0)
 
 
-def test_a_thirteenth_month_stops_what_goes_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["info", "replay", "eval"])
+def test_a_thirteenth_month_stops_what_goes_wrong(tmp_path: Path, command: str) -> None:
     path = tmp_path / "loft.csv"
     path.write_text("time,temp\n03/13/2026 10:00,1\n04/14/2026 10:00,2\n14/04/2026 10:00,3\n")
-    said = run("info", path, code=69).stderr
+    said = run(command, path, code=69).stderr
     assert "no month 14 in '14/04/2026 10:00'" in said
 
 
