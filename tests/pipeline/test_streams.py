@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -190,3 +191,12 @@ def test_files_that_are_told_apart_are_no_news(name: str, caplog: pytest.LogCapt
     for n, path in enumerate(("/a/pump.csv", "/b/pump.csv")):
         streams.read(Message(path, b'{"v": 1, "device": %d}' % n, RECEIVED))
     assert not caplog.records
+
+
+def test_a_field_that_is_not_there_is_told_with_what_holds_its_name_or_how_many_there_are() -> None:
+    row = {"Volume Flow RateRMS": 1, **{f"x{n}": n for n in range(9)}}
+    payload = json.dumps(row).encode()
+    with pytest.raises(DecodeError, match="nearest: 'Volume Flow RateRMS'"):
+        read({"topic": "t", "fields": {"flow": "flow"}}, "t", payload)
+    with pytest.raises(DecodeError, match=r"x6 and 2 more\)"):
+        read({"topic": "t", "fields": {"q": "qqq"}}, "t", payload)
