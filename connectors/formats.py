@@ -10,10 +10,11 @@ from typing import Protocol
 
 import msgspec
 
-from connectors.columns import columns_of, sniff, split, text_of
+from connectors.columns import columns_of, split, text_of
 from connectors.heard import HeardReader
 from connectors.influx import InfluxReader
 from connectors.lines import LINE_LIMIT
+from connectors.preamble import is_comment, table_of
 from connectors.stamps import from_moment, from_seconds
 from streamlnn.pipeline.contract import Message
 
@@ -25,18 +26,18 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?([+-]\d\
 class Reader(Protocol):
     """Reads the lines of one recording, in order.
 
-    `codec` is the name of the codec for the payloads; `has_header` tells that the first line is
-    no message; `has_topics` that the origins are topics and the messages carry their times.
+    `codec` is the name of the codec for the payloads; `preamble` is how many of the first lines are
+    no messages; `has_topics` that the origins are topics and the messages carry their times.
     `waiting` is how many lines were read whose message goes on in the next one.
     """
 
     codec: str
-    has_header: bool
+    preamble: int
     has_topics: bool
     waiting: int
 
     def read(self, line: bytes) -> Message | None:
-        """Return the line's message, or None if it goes on in the next line.
+        """Return the line's message, or None if it goes on in the next line, or is none.
 
         Raises `ValueError` for a line that is no message.
         """
@@ -54,13 +55,15 @@ class CsvReader:
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:
         self._path = path
-        self._delimiter = sniff(text_of(head[0]))
-        self._columns, self.has_header = columns_of(head[0])
-        rows = head[1:] if self.has_header else head
+        table = table_of(head)
+        self._columns, self._delimiter, self.preamble = table.columns, table.delimiter, table.lines
+        rows = [line for line in head[table.lines :] if b"\0" not in line and not is_comment(line)]
         self._width = len(self._cells(rows[0])) if rows else len(self._columns)
 
-    def read(self, line: bytes) -> Message:
-        """Return the line as it is."""
+    def read(self, line: bytes) -> Message | None:
+        """Return the line as it is, None for a comment."""
+        if is_comment(line) and len(self._cells(line)) != self._width:
+            return None
         return Message(self._path, line, None, self._columns)
 
     def is_whole(self, line: bytes) -> bool:
@@ -80,7 +83,7 @@ class JsonLinesReader:
 
     codec = "json"
     has_topics = False
-    has_header = False
+    preamble = 0
     waiting = 0
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
@@ -108,7 +111,7 @@ class MosquittoReader:
 
     codec = "json"
     has_topics = True
-    has_header = False
+    preamble = 0
     waiting = 0
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
@@ -133,7 +136,7 @@ class RecorderReader:
 
     codec = "json"
     has_topics = True
-    has_header = True
+    preamble = 1
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:  # noqa: ARG002
         names = columns_of(head[0])[0]

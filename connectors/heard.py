@@ -38,7 +38,7 @@ class _Line(msgspec.Struct):
 class HeardReader:
     """Lines of our own: source, topic or path, moment of receipt, and payload or base64."""
 
-    has_header = False
+    preamble = 0
     waiting = 0
     limit = LINE_LIMIT
 

@@ -98,7 +98,7 @@ class InfluxReader:
 
     codec = "influx"
     has_topics = False
-    has_header = False
+    preamble = 0
     waiting = 0
 
     def __init__(self, path: str, head: Sequence[bytes]) -> None:

@@ -44,6 +44,7 @@ class ParquetRecording:
         with self._opened() as file:
             self.size = int(file.metadata.num_rows)
             self._names = self._readable(file.schema_arrow)
+            self.times = self._moments(file.schema_arrow)
 
     def entries(self, offset: int = 0) -> Generator[tuple[Message, int]]:
         """Yield each row as a message, with the number of rows up to its end."""
@@ -51,6 +52,10 @@ class ParquetRecording:
         for line in self._unharmed(self._lines(offset)):
             offset += 1
             yield Message(self.path, line, None, columns), offset
+
+    def glance(self) -> Iterator[Message]:
+        """Yield each row to look ahead."""
+        return (message for message, _ in self.entries())
 
     def _lines(self, offset: int) -> Iterator[bytes]:
         with self._opened() as file:
@@ -97,6 +102,11 @@ class ParquetRecording:
         if _PANDAS_INDEX in found and types.is_timestamp(schema.field(_PANDAS_INDEX).type):
             found[_PANDAS_INDEX] = "time"
         return found
+
+    def _moments(self, schema: Any) -> tuple[str, ...]:
+        """Return the names of the columns whose type is a moment."""
+        is_moment = self._arrow.types.is_timestamp
+        return tuple(name for at, name in self._names.items() if is_moment(schema.field(at).type))
 
     def _damaged(self, error: Exception) -> InputUnavailable:
         said = " ".join(str(error).split())[:200]

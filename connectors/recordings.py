@@ -2,7 +2,7 @@
 
 Read are what `streamlnn record` wrote, `mqtt-recorder` CSV, lines of `mosquitto_sub -F %j` or `%J`,
 JSON lines, InfluxDB line protocol, and plain CSV in its many forms; each also gzip- or
-zstd-compressed. Parquet is read by `connectors.parquet`.
+zstd-compressed. Parquet is read by `connectors.parquet`, a JSON array by `connectors.arrays`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from connectors.arrays import ArrayRecording, is_array
+from connectors.columns import text_of
 from connectors.compressed import MAGIC, chunk, open_plain, size_of, unpacked
 from connectors.formats import READERS, Reader
 from connectors.heard import HeardReader, Origin
@@ -26,7 +30,7 @@ log = logging.getLogger("streamlnn.recordings")
 
 
 def open_recording(path: str | Path, format: str = "auto") -> Any:  # noqa: A002
-    """Return the `Recording` of a file, or what reads Parquet in its place.
+    """Return the `Recording` of a file, or what reads Parquet or an array in its place.
 
     Raises `InputUnavailable`, with the way out.
     """
@@ -34,6 +38,8 @@ def open_recording(path: str | Path, format: str = "auto") -> Any:  # noqa: A002
         is_parquet = plain.read(MAGIC) == PARQUET
     if format == "parquet" or (format == "auto" and is_parquet):
         return ParquetRecording(path)
+    if format == "json" or (format == "auto" and is_array(str(path))):
+        return ArrayRecording(path)
     return Recording(path, format)
 
 
@@ -44,7 +50,7 @@ class Recording:
     `has_topics` tells that the origin of a message is its topic, and that messages carry the
     time at which they were received; else the origin is the file's path. `sources` are those of a
     recording of ours, by id. `dropped` counts the lines that could not be read; `size` is the bytes
-    in it after decompression, None if unknown.
+    in it after decompression, None if unknown; `times` the columns that can be nothing else.
 
     Raises `InputUnavailable`, with the way out.
     """
@@ -52,6 +58,8 @@ class Recording:
     def __init__(self, path: str | Path, format: str = "auto") -> None:  # noqa: A002
         self.path = str(path)
         self.dropped = 0
+        self.times: tuple[str, ...] = ()
+        self._tells = True
         self.size = size_of(self.path)
         self._head = first_lines(self.path)
         self.format = recognise(self.path, self._head) if format == "auto" else format
@@ -69,13 +77,19 @@ class Recording:
         reader = self._reader()
         splitter = LineSplitter(offset, getattr(reader, "limit", LINE_LIMIT))
         lines = _lines(self.path, splitter)
-        if reader.has_header and offset == 0:
-            next(lines, None)
+        if offset == 0:
+            lines = islice(lines, reader.preamble, None)
         for line, end in lines:
             yield from self._read(reader, line, end)
         if splitter.dropped:
             self._drop(f"a line of more than {splitter.limit} bytes", splitter.dropped)
         yield from self._last(reader, splitter)
+
+    def glance(self) -> Iterator[Message]:
+        """Yield each message to look ahead: what cannot be read is neither counted nor told."""
+        silent = copy(self)
+        silent._tells = False
+        return (message for message, _ in silent.entries())
 
     def _sources(self, reader: HeardReader) -> dict[str, Origin]:
         """Look through the whole recording: which tables read a message depends on its source."""
@@ -96,7 +110,7 @@ class Recording:
         if reader.waiting:
             self._drop("a quote is never closed", reader.waiting)
         if rest.strip():
-            self._drop(f"the last line is cut off: {rest[:60]!r}", 1, splitter.end)
+            self._drop(f"the last line is cut off: {text_of(rest[:60])!r}", 1, splitter.end)
 
     def _read(self, reader: Reader, line: bytes, end: int) -> Iterator[tuple[Message, int]]:
         lines = reader.waiting + 1
@@ -109,7 +123,7 @@ class Recording:
             yield message, end
 
     def _drop(self, reason: str, count: int, end: int | None = None) -> None:
-        if not self.dropped:
+        if self._tells and not self.dropped:
             where = self.path if end is None else f"{self.path}:{_number_of(self.path, end)}"
             log.warning("%s: left out, as any more like it: %s", where, reason)
         self.dropped += count

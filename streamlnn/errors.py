@@ -35,9 +35,9 @@ class DecodeError(StreamlnnError):
     """A payload cannot be read as a record: says why and quotes the payload's first bytes."""
 
     def __init__(self, reason: str, payload: bytes = b"") -> None:
-        quoted = payload[:_QUOTED_BYTES]
         more = "..." if len(payload) > _QUOTED_BYTES else ""
-        super().__init__(f"{reason}: {quoted!r}{more}" if payload else reason)
+        quoted = _quoted(payload[:_QUOTED_BYTES])
+        super().__init__(f"{reason}: {quoted}{more}" if payload else reason)
         self.reason = reason
 
 
@@ -55,3 +55,10 @@ class NotConnected(StreamlnnError):  # noqa: N818 - a state of life, not a failu
 
 class EndOfSource(StreamlnnError):  # noqa: N818
     """A source has nothing more and never will."""
+
+
+def _quoted(payload: bytes) -> str:
+    try:
+        return repr(payload.decode())
+    except UnicodeDecodeError:
+        return repr(payload).removeprefix("b")

@@ -229,17 +229,26 @@ def record(config: Path, output: Path, for_secs: float | None) -> int:
 @config_option
 @_json_option
 @_format_option
+@options.time_options("--time")
 @verbosity
-def info(file: Path, config: Path | None, as_json: bool, form: str) -> int:
+def info(
+    file: Path,
+    config: Path | None,
+    as_json: bool,
+    form: str,
+    time_column: str | None,
+    time_format: str | None,
+) -> int:
     """Tell what is in a recording or a journal: spans, steps, gaps, ranges.
 
     FILE is a recording, a daemon's journal, its data directory or its configuration.
     """
+    asked = options.asked_time(time_column, time_format, configured=config is not None)
     loaded = load_config(config, live=False) if config else None
     set_up_logs(loaded)
     from streamlnn.daemon.info import info as look_into
 
-    return look_into(file, config=loaded, format=form, json=as_json)
+    return look_into(file, config=loaded, format=form, json=as_json, time=asked)
 
 
 @cli.command()
@@ -293,6 +302,7 @@ def info(file: Path, config: Path | None, as_json: bool, form: str) -> int:
 )
 @_events_option
 @_format_option
+@options.time_options()
 @verbosity
 def replay(
     file: Path,
@@ -308,6 +318,8 @@ def replay(
     expect: Path | None,
     events: Path | None,
     form: str,
+    time_column: str | None,
+    time_format: str | None,
 ) -> int:
     """Run a recording through the same code as live samples."""
     if publish and config is None:
@@ -316,6 +328,7 @@ def replay(
         raise click.UsageError("--expect compares one pass: leave --loop out.")
     if loop and time == "recorded":
         raise click.UsageError("--loop would repeat the recorded times: add --time now.")
+    asked = options.asked_time(time_column, time_format, configured=config is not None)
     loaded = load_config(config, live=False) if config else None
     set_up_logs(loaded)
     from streamlnn.daemon.replay import replay as run_replay
@@ -334,6 +347,7 @@ def replay(
         expect=expect,
         events=events,
         format=form,
+        asked=asked,
     )
 
 
@@ -361,6 +375,7 @@ def replay(
     help="The picture, as png, svg or pdf.",
 )
 @_format_option
+@options.time_options("--time")
 @verbosity
 def plot(
     kind: str,
@@ -372,6 +387,8 @@ def plot(
     last: int | None,
     output: Path,
     form: str,
+    time_column: str | None,
+    time_format: str | None,
 ) -> int:
     """Draw a stream's reservoir, or its forecasts.
 
@@ -381,6 +398,7 @@ def plot(
     """
     if (state is None) == (replay is None):
         raise click.UsageError("Name either a store, --state STORE, or a recording, --replay FILE.")
+    asked = options.asked_time(time_column, time_format, configured=config is not None)
     loaded = load_config(config, live=False) if config and replay else None
     set_up_logs(loaded)
     from streamlnn.daemon.pictures import draw
@@ -395,6 +413,7 @@ def plot(
         target=target,
         last=last,
         format=form,
+        time=asked,
     )
 
 
@@ -420,7 +439,7 @@ def plot(
     callback=options.read_by(options.names),
     help="Further columns to learn from.",
 )
-@click.option("--time", metavar="COL", help="The column that holds the time.")
+@options.time_options("--time")
 @click.option("--season", type=click.IntRange(min=2), metavar="N", help="Samples in a season.")
 @click.option(
     "--skip",
@@ -446,7 +465,8 @@ def evaluate(
     horizons: list[int] | None,
     target: tuple[str, ...],
     inputs: list[str],
-    time: str | None,
+    time_column: str | None,
+    time_format: str | None,
     season: int | None,
     skip: int,
     events: Path | None,
@@ -460,6 +480,7 @@ def evaluate(
     as the daemon would: its targets together, from all its fields. Exits with 69 if the recording
     has no such column.
     """
+    asked = options.asked_time(time_column, time_format, configured=config is not None)
     loaded = load_config(config, live=False) if config else None
     set_up_logs(loaded)
     from streamlnn.daemon.eval_file import eval_file
@@ -470,7 +491,7 @@ def evaluate(
         horizons=horizons or ([] if loaded else [1, 12, 48]),
         target=list(target),
         inputs=inputs,
-        time=time,
+        time=asked,
         season=season,
         skip=skip,
         events=events,

@@ -28,7 +28,7 @@ from streamlnn.evaluation.episodes import episodes
 from streamlnn.evaluation.played import Played, play
 from streamlnn.evaluation.scores import Row, evaluate
 from streamlnn.pipeline.plan import ModelSettings, Plan
-from streamlnn.pipeline.streams import Reading
+from streamlnn.pipeline.streams import USUAL, FoundTime, Reading
 
 _NO_SEASON = "no season was told: --season N adds the value of N samples ago, as `seasonal`"
 
@@ -40,7 +40,7 @@ def eval_file(
     horizons: Sequence[int] = (),
     target: Sequence[str] = (),
     inputs: Sequence[str] = (),
-    time: str | None = None,
+    time: FoundTime = USUAL,
     season: int | None = None,
     skip: int = 500,
     events: Path | None = None,
@@ -63,7 +63,7 @@ def eval_file(
     asked = Asked(horizons, target, inputs, season, model)
     streams = read_all(file, config, [*inputs, *target], time, format)
     for readings in streams.values():
-        check_columns(file, readings, target, inputs, config, format)
+        check_columns(file, readings, target, inputs, config, format, time)
     rows: list[Row] = []
     plans = {name: plans_for(readings, asked) for name, readings in streams.items()}
     pictures = _Pictures()

@@ -21,24 +21,24 @@ from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.recorded import messages_of, open_recording, read_streams
 from streamlnn.errors import DecodeError, InputUnavailable
 from streamlnn.pipeline.contract import Message
-from streamlnn.pipeline.settings import StreamSettings, TimeSettings
-from streamlnn.pipeline.streams import Reading, StreamMap
+from streamlnn.pipeline.settings import StreamSettings
+from streamlnn.pipeline.streams import FoundTime, Reading, StreamMap
 
 HINTS = 3
 """Streams of which it is told what seems to be wrong with them, at most."""
 
 
 def read_all(
-    file: Path, config: Config | None, fields: list[str], time: str | None, form: str
+    file: Path, config: Config | None, fields: list[str], time: FoundTime, form: str
 ) -> dict[str, list[Reading]]:
     """Return every stream of a recording with the readings that the daemon would take.
 
     What it would leave out is counted and told on stderr. Without a configuration `fields` are the
-    columns to read, all where there are none, and `time` the column with the time. Raises
+    columns to read, all where there are none, and `time` where the time is. Raises
     `InputUnavailable` when there is nothing to read.
     """
     source = open_recording(file, form=form)
-    streams = read_streams(config, source, _asked(fields, time))
+    streams = read_streams(config, source, _asked(fields), time)
     found: dict[str, Judged] = defaultdict(Judged)
     problem = None
     with Bar("reading", lambda: source.progress) as bar:
@@ -81,6 +81,7 @@ def check_columns(
     inputs: Sequence[str],
     config: Config | None,
     form: str,
+    time: FoundTime,
 ) -> None:
     """Raise `InputUnavailable` for a column that no record of the stream has a number in.
 
@@ -89,7 +90,7 @@ def check_columns(
     absent = _absent(readings, target, inputs)
     if absent:
         stream, names = readings[0].stream, readings[0].layout.names
-        known = names if config else _columns(file, stream, form)
+        known = names if config else _columns(file, stream, form, time)
         raise InputUnavailable(_no_column(file, stream, absent, known))
 
 
@@ -104,10 +105,10 @@ def _is_empty(readings: list[Reading], name: str) -> bool:
     return all(math.isnan(reading.values[at]) for reading in readings)
 
 
-def _columns(file: Path, stream: str, form: str) -> Sequence[str]:
+def _columns(file: Path, stream: str, form: str, time: FoundTime) -> Sequence[str]:
     """Return the names of all numbers in the first record of a stream."""
     source = open_recording(file, form=form)
-    streams = read_streams(None, source)
+    streams = read_streams(None, source, time=time)
     for message in messages_of(source):
         with suppress(DecodeError):
             for reading in streams.read(message):
@@ -122,8 +123,5 @@ def _no_column(file: Path, stream: str, name: str, known: Sequence[str]) -> str:
     return f"{file}: the stream {stream!r} has no number in a column {name!r}{hint}"
 
 
-def _asked(fields: list[str], time: str | None) -> StreamSettings:
-    return StreamSettings(
-        fields={field: field for field in fields} or None,
-        time=TimeSettings(path=time) if time else None,
-    )
+def _asked(fields: list[str]) -> StreamSettings:
+    return StreamSettings(fields={field: field for field in fields} or None)

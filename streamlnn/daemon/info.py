@@ -19,11 +19,18 @@ from streamlnn.errors import DecodeError
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.journal import FILE, Journal, StreamRow
 from streamlnn.pipeline.store import FORMAT
-from streamlnn.pipeline.streams import StreamMap
+from streamlnn.pipeline.streams import USUAL, FoundTime, StreamMap
 from streamlnn.pipeline.timestamps import rfc3339
 
 
-def info(path: Path, *, config: Config | None, format: str, json: bool) -> int:  # noqa: A002
+def info(
+    path: Path,
+    *,
+    config: Config | None,
+    format: str,  # noqa: A002
+    json: bool,
+    time: FoundTime = USUAL,
+) -> int:
     """Print what is in a recording, a journal, a data directory or that of a configuration.
 
     Returns the exit code. Raises `InputUnavailable` and `StoreError`.
@@ -31,14 +38,14 @@ def info(path: Path, *, config: Config | None, format: str, json: bool) -> int: 
     if path.suffix == ".toml":
         path = load(path, live=False).daemon.data_dir
     folder = journal_folder(path)
-    told = _journal(folder) if folder else _recording(path, config, format)
+    told = _journal(folder) if folder else _recording(path, config, format, time)
     click.echo(jsonlib.dumps(told, indent=2) if json else as_text(told))
     return 0
 
 
-def _recording(path: Path, config: Config | None, form: str) -> dict[str, Any]:
+def _recording(path: Path, config: Config | None, form: str, time: FoundTime) -> dict[str, Any]:
     with closing(open_recording(path, form=form)) as source:
-        content = _Content(read_streams(config, source))
+        content = _Content(read_streams(config, source, time=time))
         for message in messages_of(source):
             content.take(message)
         return {

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from streamlnn.errors import DecodeError
 from streamlnn.model.units import parse_duration
+
+if TYPE_CHECKING:
+    from streamlnn.pipeline.streams import FoundTime
 
 PICTURES = (".png", ".svg", ".pdf")
 PLOTS = ("states", "connectivity", "spectrum", "weights", "forecast", "scores")
@@ -118,6 +121,53 @@ def _formats() -> tuple[str, ...]:
 
     settings = plugins.load("source", "replay").Settings
     return get_args(settings.model_fields["format"].annotation)
+
+
+def time_options(*also: str) -> Callable[[Any], Any]:
+    """Return the decorator for the options that name a recording's time; `also` are more names."""
+
+    def decorate(command: Any) -> Any:
+        column = click.option(
+            *also,
+            "--time-column",
+            "time_column",
+            metavar="COL",
+            help="The column, or the dotted path, that holds the time; two as DATE+TIME.",
+        )
+        form = click.option(
+            "--time-format",
+            metavar="F",
+            callback=read_by(time_format),
+            help="How it is written: unix, unix_ms, rfc3339 or such as %d/%m/%Y %H:%M.",
+        )
+        return column(form(command))
+
+    return decorate
+
+
+def time_format(form: str) -> str:
+    """Return the format of a time, one that is known or a pattern."""
+    from pydantic import ValidationError
+
+    from streamlnn.pipeline.settings import TimeSettings
+
+    try:
+        return TimeSettings(path="time", format=form).format
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise click.BadParameter(problem) from None
+
+
+def asked_time(column: str | None, form: str | None, *, configured: bool) -> FoundTime:
+    """Return the time that is asked for; with a configuration that is told there."""
+    from streamlnn.pipeline.streams import FoundTime
+
+    if configured and (column or form):
+        raise click.UsageError(
+            "--time-column and --time-format go without --config: write "
+            "time = { path = ..., format = ... } in its [[stream]] table."
+        )
+    return FoundTime(column, form or "auto")
 
 
 def _positive(text: str) -> float | None:

@@ -32,6 +32,7 @@ from streamlnn.model.units import ahead
 from streamlnn.pipeline.journal import Journal, StreamRow
 from streamlnn.pipeline.live import oldest
 from streamlnn.pipeline.plan import ModelSettings
+from streamlnn.pipeline.streams import USUAL, FoundTime
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +57,7 @@ def draw(
     target: str | None = None,
     last: int | None = None,
     format: str = "auto",  # noqa: A002 - the option's name
+    time: FoundTime = USUAL,
 ) -> int:
     """Write one picture of a stream to `output`; return the exit code.
 
@@ -73,7 +75,7 @@ def draw(
         subject = _from_store(state, stream)
     else:
         assert replay is not None
-        subject = _from_recording(replay, config, stream, format)
+        subject = _from_recording(replay, config, stream, format, time)
     save(_picture(kind, subject, _place(subject.played, target), last), output, "-o")
     click.echo(f"{output}: {kind} of {subject.played.words.stream}", err=True)
     if target is None and kind not in ("connectivity", "spectrum"):
@@ -147,8 +149,14 @@ def _states(subject: Subject, m: int, last: int | None) -> Figure:
     )
 
 
-def _from_recording(file: Path, config: Config | None, stream: str | None, form: str) -> Subject:
-    streams = read_all(file, config, [], None, form)
+def _from_recording(
+    file: Path,
+    config: Config | None,
+    stream: str | None,
+    form: str,
+    time: FoundTime = USUAL,
+) -> Subject:
+    streams = read_all(file, config, [], time, form)
     readings = streams[_chosen(stream, list(streams), str(file))]
     model = config.model if config else ModelSettings()
     [plan] = plans_for(readings, Asked([] if config else [1, 12, 48], (), (), None, model))

@@ -12,11 +12,12 @@ from pydantic_core import ErrorDetails
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.kept import KeptMap, KeptRecords, journal_folder
 from streamlnn.daemon.run import AnyCodec
+from streamlnn.daemon.timecolumn import find_time
 from streamlnn.errors import ConfigError, EndOfSource
 from streamlnn.pipeline import plugins
 from streamlnn.pipeline.contract import Codec, Context, Message, Tree
 from streamlnn.pipeline.settings import StreamSettings
-from streamlnn.pipeline.streams import StreamMap
+from streamlnn.pipeline.streams import USUAL, FoundTime, StreamMap
 
 _OPTIONS = {"start": "from", "until": "to", "form": "format"}
 
@@ -54,24 +55,31 @@ def messages_of(source: Any) -> Iterator[Message]:
 
 
 def read_streams(
-    config: Config | None, source: Any, otherwise: StreamSettings | None = None
+    config: Config | None,
+    source: Any,
+    otherwise: StreamSettings | None = None,
+    time: FoundTime = USUAL,
 ) -> StreamMap:
     """Return the map for a recording: the tables of a configuration, or all that is a number.
 
     Where the recording tells the sources of its messages, and the configuration has them, their
     tables apply; else those with a topic if the recording has topics, and those without if not.
-    Without a configuration a stream of several recorded sources has the source's id before its own.
+    Without a configuration a stream of several recorded sources has the source's id before its own,
+    and `time` is the one that was asked for. Raises `InputUnavailable` for dates of two meanings.
     """
-    streams = _map(config, source, otherwise)
+    streams = _map(config, source, otherwise, time)
     source.time_of = streams.time_of
     return streams
 
 
-def _map(config: Config | None, source: Any, otherwise: StreamSettings | None) -> StreamMap:
+def _map(
+    config: Config | None, source: Any, otherwise: StreamSettings | None, time: FoundTime
+) -> StreamMap:
     if isinstance(source.recording, KeptRecords):
         return KeptMap(source.recording.rows, config)
     tables = _tables(config, source) if config else _everything(source, otherwise)
-    return StreamMap(tables, codec_of(source), usual_times=config is None)
+    codec = codec_of(source)
+    return StreamMap(tables, codec, found=None if config else find_time(source, codec, time))
 
 
 def codec_of(source: Any) -> Codec:

@@ -22,6 +22,7 @@ from streamlnn.pipeline.judge import Verdict
 from streamlnn.pipeline.loop import Pipeline
 from streamlnn.pipeline.plan import ModelSettings
 from streamlnn.pipeline.snapshots import Retention
+from streamlnn.pipeline.streams import USUAL, FoundTime, StreamMap
 from streamlnn.pipeline.timestamps import rfc3339
 
 log = logging.getLogger("streamlnn.replay")
@@ -44,14 +45,15 @@ def replay(
     expect: Path | None = None,
     events: Path | None = None,
     format: str = "auto",  # noqa: A002 - the option's name
+    asked: FoundTime = USUAL,
 ) -> int:
     """Forecast every record of a recording; return the exit code.
 
     Forecasts go to `output` or stdout as JSON lines, events to the file `events`. `speed` None is
     as fast as it goes, 1 the recording's own pace. `into` keeps the learned state in a data
     directory, for `run` to start warm; `expect` compares with an earlier run's forecasts; `start`
-    and `until`, both included, are nanoseconds UTC; `publish` adds the sinks of `config`. Raises
-    `InputUnavailable`.
+    and `until`, both included, are nanoseconds UTC; `publish` adds the sinks of `config`; `asked`
+    tells where the times are, without it. Raises `InputUnavailable`.
     """
     _refuse_impossible(file, into, time)
     source = open_recording(
@@ -67,7 +69,8 @@ def replay(
     # Bar and forecasts on one screen would write into each other.
     hidden = output is None and sys.stdout.isatty()
     with Lines(output, expect, events) as lines, Progress(source, hidden=hidden) as observer:
-        pipeline = _pipeline(config, source, lines, into, publish, observer)
+        streams = read_streams(config, source, time=asked)
+        pipeline = _pipeline(config, source, streams, lines, into, publish, observer)
         warm_up()
         with stopping(pipeline, None):
             pipeline.run()
@@ -80,6 +83,7 @@ def replay(
 def _pipeline(
     config: Config | None,
     source: Any,
+    streams: StreamMap,
     lines: Lines,
     into: Path | None,
     publish: bool,
@@ -93,7 +97,7 @@ def _pipeline(
     published = make_sinks(config, carriers, daemon=False) if config and publish else []
     return Pipeline(
         journal,
-        [(source, read_streams(config, source))],
+        [(source, streams)],
         [lines, *published],
         observer,
         instance=config.daemon.instance if config else INSTANCE,

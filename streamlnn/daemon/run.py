@@ -33,11 +33,9 @@ class AnyCodec:
         return codec.decode(message)
 
 
-def stream_map(
-    tables: Sequence[StreamSettings], codec: str, *, usual_times: bool = False
-) -> StreamMap:
+def stream_map(tables: Sequence[StreamSettings], codec: str) -> StreamMap:
     """Return the map from messages to streams that the tables describe."""
-    return StreamMap(tables, AnyCodec(codec), usual_times=usual_times)
+    return StreamMap(tables, AnyCodec(codec))
 
 
 def make_sources(config: Config, *, daemon: bool) -> list[Source]:

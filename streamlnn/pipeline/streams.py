@@ -22,18 +22,27 @@ from streamlnn.errors import DecodeError
 from streamlnn.model.records import Vector
 from streamlnn.pipeline.contract import Codec, Message, Tree
 from streamlnn.pipeline.settings import MAX_FIELDS, VARIABLE, StreamSettings, TimeSettings
-from streamlnn.pipeline.timestamps import Parser, parser
+from streamlnn.pipeline.timestamps import First, Parser, parser
 from streamlnn.pipeline.trees import (
     MISSING,
-    USUAL_TIME_NAMES,
     lookup,
+    lookup_time,
     near,
     number,
     numeric_paths,
     usual_time,
 )
 
-__all__ = ["Layout", "Reading", "StreamMap", "StreamSettings", "TimeSettings", "stem"]
+__all__ = [
+    "USUAL",
+    "FoundTime",
+    "Layout",
+    "Reading",
+    "StreamMap",
+    "StreamSettings",
+    "TimeSettings",
+    "stem",
+]
 
 log = logging.getLogger("streamlnn.streams")
 
@@ -49,6 +58,23 @@ class Layout:
     names: tuple[str, ...]
     paths: tuple[str, ...]
     time_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTime:
+    """Where the time stands, and how it is written, where no table says so.
+
+    Without a `path` it is the leaf with a usual name (`time`, `ts`, ...); `first` is what dates
+    with slashes begin with.
+    """
+
+    path: str | None = None
+    format: str = "auto"
+    first: First | None = None
+
+
+USUAL = FoundTime()
+"""Nothing is known yet, and nothing was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +100,17 @@ class StreamMap:
     """The `[[stream]]` tables of one source.
 
     `layouts` holds what was found out about streams whose table names no fields: the first
-    message decides, and the journal remembers. With `usual_times` a table without a time takes
-    the leaf with a usual name (`time`, `ts`, ...), as recordings without a configuration do.
+    message decides, and the journal remembers. A table without a time takes the one that was
+    `found`, where recordings are read without a configuration.
     """
 
     def __init__(
-        self, tables: Sequence[StreamSettings], codec: Codec, *, usual_times: bool = False
+        self, tables: Sequence[StreamSettings], codec: Codec, *, found: FoundTime | None = None
     ) -> None:
         self.layouts: dict[str, Layout] = {}
         self._codec = codec
         self._files: dict[str, list[str]] = {}
-        self._tables = [_Table(settings, usual_times) for settings in tables]
+        self._tables = [_Table(settings, found) for settings in tables]
 
     def read(self, message: Message) -> list[Reading]:
         """Return a reading for each table that matches; none for a message without numbers.
@@ -150,6 +176,8 @@ class StreamMap:
             table.settings,
         )
         # Not before here: a message that cannot be read decides nothing for those after it.
+        if stream not in self.layouts:
+            table.tell(stream, layout, tree, message)
         self.layouts[stream] = layout
         if table.by_stem:
             self._meet_twins(stream, message.origin)
@@ -172,25 +200,23 @@ class StreamMap:
         known = self.layouts.get(stream)
         if known is not None and table.agrees(known):
             return known
-        return table.discover(stream, tree, message)
+        return table.discover(tree, message)
 
 
 class _Table:
     """One `[[stream]]` table, compiled."""
 
-    def __init__(self, settings: StreamSettings, usual_times: bool) -> None:
+    def __init__(self, settings: StreamSettings, found: FoundTime | None) -> None:
         self.settings = settings
-        self._usual_times = usual_times and settings.time is None
+        self._found = found if settings.time is None else None
         self._pattern = _topic_pattern(settings.topic) if settings.topic else None
         self._template = settings.id or ("{topic}" if settings.topic else "{stem}")
         self.by_stem = not settings.topic and "stem" in VARIABLE.findall(self._template)
-        self._parse: Parser = (
-            parser(settings.time.format, settings.time.zone) if settings.time else parser("auto")
-        )
+        self._parse = _parser(settings.time, found)
         path = settings.time.path if settings.time else None
         self.layout = (
             Layout(tuple(settings.fields), tuple(settings.fields.values()), path)
-            if settings.fields and not self._usual_times
+            if settings.fields and self._found is None
             else None
         )
 
@@ -211,7 +237,7 @@ class _Table:
     def agrees(self, layout: Layout) -> bool:
         """Tell whether a layout of an earlier run has its time where the table has it now."""
         time = self.settings.time
-        return self._usual_times or layout.time_path == (time.path if time else None)
+        return self._found is not None or layout.time_path == (time.path if time else None)
 
     def stream_id(self, variables: dict[str, str], tree: Tree, message: Message) -> str:
         def value(name: re.Match[str]) -> str:
@@ -219,22 +245,25 @@ class _Table:
 
         return _sound_id(VARIABLE.sub(value, self._template))
 
-    def discover(self, stream: str, tree: Tree, message: Message) -> Layout:
+    def discover(self, tree: Tree, message: Message) -> Layout:
         time_path = self.settings.time.path if self.settings.time else None
-        if self._usual_times:
-            time_path = usual_time(tree)
-            if time_path is None and message.received is None:
-                log.warning(
-                    "stream %r: no time found (looked for %s): it goes by sample",
-                    stream,
-                    ", ".join(USUAL_TIME_NAMES),
-                )
+        if self._found is not None:
+            time_path = self._found.path or usual_time(tree)
         if self.settings.fields:
             fields = self.settings.fields
             return Layout(tuple(fields), tuple(fields.values()), time_path)
-        paths = numeric_paths(tree, as_text=message.columns is not None)
-        # A field's name goes out with every forecast: a sender shall not make it a megabyte.
-        found = [path for path in paths if path != time_path and len(path) <= MAX_NAME_LETTERS]
+        taken = tuple(_numbers(tree, message, time_path)[:MAX_FIELDS])
+        return Layout(taken, taken, time_path)
+
+    def tell(self, stream: str, layout: Layout, tree: Tree, message: Message) -> None:
+        """Warn, of a stream that begins, of what it goes without."""
+        if self._found is not None and layout.time_path is None and message.received is None:
+            log.warning(
+                "stream %r: no time found (looked for time, timestamp, ts, date and the like): it "
+                "goes by sample; name its column with --time-column, or time = { path = ... }",
+                stream,
+            )
+        found = [] if self.settings.fields else _numbers(tree, message, layout.time_path)
         if len(found) > MAX_FIELDS:
             log.warning(
                 "stream %r: took the first %d numbers of %d; left out: %.500s; name what you want "
@@ -244,17 +273,30 @@ class _Table:
                 len(found),
                 ", ".join(found[MAX_FIELDS:]),
             )
-        return Layout(tuple(found[:MAX_FIELDS]), tuple(found[:MAX_FIELDS]), time_path)
 
     def time(self, layout: Layout, tree: Tree, message: Message) -> int | None:
         if layout.time_path is None:
             return message.received
-        value = lookup(tree, layout.time_path)
+        value = lookup_time(tree, layout.time_path)
         if value is MISSING or value is None:
             raise DecodeError(
                 f"no time at {layout.time_path!r}{near(tree, layout.time_path)}", message.payload
             )
         return self._parse(value)
+
+
+def _parser(told: TimeSettings | None, found: FoundTime | None) -> Parser:
+    if told is not None:
+        return parser(told.format, told.zone)
+    return parser(found.format, first=found.first) if found else parser("auto")
+
+
+def _numbers(tree: Tree, message: Message, time_path: str | None) -> list[str]:
+    """Return the paths of all numbers but the time."""
+    paths = numeric_paths(tree, as_text=message.columns is not None)
+    times = {time_path, *(time_path or "").split("+")}
+    # A field's name goes out with every forecast: a sender shall not make it a megabyte.
+    return [path for path in paths if path not in times and len(path) <= MAX_NAME_LETTERS]
 
 
 def _topic_pattern(topic: str) -> re.Pattern[str]:

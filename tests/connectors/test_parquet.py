@@ -20,7 +20,7 @@ from connectors.replay import ReplaySettings, ReplaySource
 from streamlnn.errors import InputUnavailable
 from streamlnn.pipeline.contract import Context, Source
 from streamlnn.pipeline.settings import StreamSettings
-from streamlnn.pipeline.streams import Reading, StreamMap
+from streamlnn.pipeline.streams import FoundTime, Reading, StreamMap
 from streamlnn.pipeline.testing import ResumableSourceSuite
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ def written(path: Path, columns: dict[str, Any], **options: Any) -> Path:
 
 
 def readings(path: Path) -> list[Reading]:
-    streams = StreamMap([StreamSettings()], CsvCodec(), usual_times=True)
+    streams = StreamMap([StreamSettings()], CsvCodec(), found=FoundTime())
     return [
         reading
         for message, _ in open_recording(path).entries()

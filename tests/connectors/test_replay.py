@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from connectors.arrays import MOST_BYTES
 from connectors.codecs import CsvCodec, JsonCodec
 from connectors.lines import LINE_LIMIT
-from connectors.recordings import Recording
+from connectors.recordings import Recording, open_recording
 from connectors.replay import Pace, ReplaySettings, ReplaySource
 from connectors.stdio import StdinSettings, StdinSource
-from streamlnn.errors import InputUnavailable
+from streamlnn.errors import DecodeError, InputUnavailable
 from streamlnn.pipeline.contract import Context, EndOfSource, Message
 from streamlnn.pipeline.testing import FakeClock, payloads, read_all
 
@@ -217,7 +218,13 @@ def test_a_gzip_file_cut_off_gives_what_it_holds(
         (b"\n\n", "is empty"),
         (gzip.compress(b"PAR1abc"), "compressed once more"),
         (b"SQLite format 3\0", "SQLite"),
-        (b"\x7fELF\0\0\n", "is no text"),
+        (b"\x7fELF\0\0\n", "is no text: there are zero bytes in 1 of its first 1 lines"),
+        (b"PK\x03\x04\x14\0\6\0", "Excel"),
+        (b"a,b\r1,2\r3,4\r", "CR alone"),
+        (b"this is\nno recording\n", "begins with 'this is', and no row of 1 cells"),
+        (b"#group,false\n#datatype,string\n,result,_value,_field\n,,1.5,t\n", "pivot"),
+        (b",result,table,_time,_value,_field\n,,0,2026-03-01T00:00:00Z,1.5,t\n", "pivot"),
+        (b'[{"a": 1}, {"a": 2', "no whole JSON array"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
         (b"cpu,host=a usage=1.5,idle=two 1700000000\n# and\n", "no recording I know"),
         (b"# only\n# comments\n", "no recording I know"),
@@ -236,8 +243,90 @@ def test_what_is_no_recording_is_refused_with_the_way_out(
     """A wrong file is told at once, by name and reason."""
     path = write(tmp_path, content)
     with pytest.raises(InputUnavailable, match=reason) as caught:
-        Recording(path)
+        open_recording(path)
     assert str(path) in str(caught.value)
+    assert "b'" not in str(caught.value)
+
+
+ROWS = b"time;temp\n2026-03-01;1,5\n2026-03-02;2,5\n2026-03-03;3,5\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        (ROWS, ("time", "temp")),
+        (b"sep=;\r\n" + ROWS, ("time", "temp")),
+        (b"# of the loft\n# since March\n" + ROWS, ("time", "temp")),
+        (b"# a word\n" * 300 + ROWS, ("time", "temp")),
+        (ROWS.replace(b"\n", b"\ns;degree\n", 1), ("time", "temp")),
+        (b"# " + ROWS, ("time", "temp")),
+        (ROWS.split(b"\n", 1)[1], ("c0", "c1")),
+        (ROWS.replace(b"\n2026-03-02", b"\n# the roof was open\n2026-03-02"), ("time", "temp")),
+    ],
+)
+def test_what_stands_above_and_between_the_rows_is_no_row(
+    tmp_path: Path, content: bytes, columns: tuple[str, ...]
+) -> None:
+    """Comments, Excel's separator and a row of units cost nothing and hide nothing."""
+    recording = Recording(write(tmp_path, content))
+    messages = [message for message, _ in recording.entries()]
+    assert [message.payload[:10] for message in messages] == [
+        b"2026-03-01",
+        b"2026-03-02",
+        b"2026-03-03",
+    ]
+    assert {message.columns for message in messages} == {columns}
+    assert (recording.format, recording.dropped) == ("csv", 0)
+
+
+def test_a_zero_byte_costs_its_line_and_not_the_file(tmp_path: Path) -> None:
+    """A power cut leaves some; the rows around it are as good as ever."""
+    path = write(tmp_path, ROWS.replace(b"1,5", b"1\0005"))
+    first, *others = read_messages(path)
+    with pytest.raises(DecodeError, match="NUL bytes in a CSV line"):
+        CsvCodec().decode(first)
+    assert [CsvCodec().decode(one)["temp"] for one in others] == ["2.5", "3.5"]
+
+
+def test_a_first_line_that_rotation_has_cut_does_not_hide_the_rest(tmp_path: Path) -> None:
+    """JSON lines are known by the lines behind it."""
+    path = write(tmp_path, b'p": 7, "v": 0}\n{"v": 1}\n{"v": 2}\n')
+    recording = Recording(path)
+    payloads_ = [message.payload for message, _ in recording.entries()]
+    assert (recording.format, payloads_[1:]) == ("jsonl", [b'{"v": 1}', b'{"v": 2}'])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"t": 1, "v": 2}, {"t": 3, "v": 4}]',
+        b'[{"t": 1, "v": 2}, {"t": 3, "v": 4}]\n\n',
+        b'\xef\xbb\xbf[\n  {\n "t": 1, "v": 2},\n {"t": 3,\n "v": 4}\n]\n',
+        gzip.compress(b'[\n{"t": 1, "v": 2},\n{"t": 3, "v": 4}\n]\n'),
+    ],
+)
+def test_each_element_of_an_array_of_objects_is_a_record(tmp_path: Path, content: bytes) -> None:
+    """However it is laid out; playing it can go on behind any of them."""
+    path = write(tmp_path, content)
+    messages = payloads(read_all(source(path, format="json")))
+    assert [json.loads(payload) for payload in messages] == [{"t": 1, "v": 2}, {"t": 3, "v": 4}]
+    recording = open_recording(path)
+    assert (recording.format, recording.size, recording.codec) == ("json", 2, "json")
+    assert [end for _, end in recording.entries(1)] == [2]
+
+
+def test_lines_that_are_arrays_stay_lines(tmp_path: Path) -> None:
+    """SenML sends each message as an array of objects."""
+    path = write(tmp_path, b'[{"n": "a", "v": 1}]\n[{"n": "a", "v": 2}]\n')
+    recording = open_recording(path)
+    assert (recording.format, len(list(recording.entries()))) == ("jsonl", 2)
+
+
+def test_an_array_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
+    """It would have to be in memory as a whole, and a few bytes may unpack to any size."""
+    path = write(tmp_path, gzip.compress(b'[{"v": 1}' + b" " * MOST_BYTES, 1))
+    with pytest.raises(InputUnavailable, match=r"more than 100 MB: .* jq -c '\.\[\]'"):
+        open_recording(path)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -12,7 +13,7 @@ from connectors.codecs import CsvCodec, JsonCodec
 from streamlnn.errors import DecodeError
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.settings import MAX_FIELDS
-from streamlnn.pipeline.streams import Reading, StreamMap, StreamSettings
+from streamlnn.pipeline.streams import FoundTime, Reading, StreamMap, StreamSettings
 
 RECEIVED = 1_700_000_000_000_000_000
 
@@ -23,7 +24,7 @@ def read(table: dict[str, Any], topic: str, payload: bytes, **more: Any) -> list
 
 
 def csv_row(table: dict[str, Any], columns: tuple[str, ...], row: bytes) -> Reading:
-    streams = StreamMap([StreamSettings(**table)], CsvCodec(), usual_times=True)
+    streams = StreamMap([StreamSettings(**table)], CsvCodec(), found=FoundTime())
     return streams.read(Message("/data/pump7.csv.gz", row, None, columns))[0]
 
 
@@ -126,7 +127,7 @@ def test_a_missing_time_is_an_error_that_says_what_there_is() -> None:
 
 
 def test_without_a_configuration_the_usual_name_is_the_time() -> None:
-    [reading] = read({"topic": "t"}, "t", b'{"Timestamp": 1700000000, "a": 1}', usual_times=True)
+    [reading] = read({"topic": "t"}, "t", b'{"Timestamp": 1700000000, "a": 1}', found=FoundTime())
     assert (reading.time, reading.layout.names) == (RECEIVED, ("a",))
 
 
@@ -190,3 +191,12 @@ def test_files_that_are_told_apart_are_no_news(name: str, caplog: pytest.LogCapt
     for n, path in enumerate(("/a/pump.csv", "/b/pump.csv")):
         streams.read(Message(path, b'{"v": 1, "device": %d}' % n, RECEIVED))
     assert not caplog.records
+
+
+def test_a_field_that_is_not_there_is_told_with_what_holds_its_name_or_how_many_there_are() -> None:
+    row = {"Volume Flow RateRMS": 1, **{f"x{n}": n for n in range(9)}}
+    payload = json.dumps(row).encode()
+    with pytest.raises(DecodeError, match="nearest: 'Volume Flow RateRMS'"):
+        read({"topic": "t", "fields": {"flow": "flow"}}, "t", payload)
+    with pytest.raises(DecodeError, match=r"x6 and 2 more\)"):
+        read({"topic": "t", "fields": {"q": "qqq"}}, "t", payload)
