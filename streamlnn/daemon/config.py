@@ -20,6 +20,8 @@ from streamlnn.daemon.problems import Problems, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
 from streamlnn.daemon.syntax import explain
 from streamlnn.daemon.tables import WRITTEN, homes, meant_table
+from streamlnn.daemon.toml import as_toml
+from streamlnn.daemon.topics import apart, overlaps, widest
 from streamlnn.daemon.variables import substitute
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline import plugins
@@ -59,18 +61,37 @@ class Config:
         return [stream for stream in self.streams if stream.from_ == source]
 
     def filters(self, source: str) -> tuple[str, ...]:
-        """Return the MQTT filters that the streams of this source ask for, each once."""
+        """Return the MQTT filters that this source subscribes to: its own, or its streams'.
+
+        None of them is covered by another, for a broker sends a message once for each.
+        """
+        own = next((one.settings for one in self.sources if one.id == source), None)
         wanted = [stream.filter for stream in self.streams_of(source) if stream.filter]
-        return tuple(dict.fromkeys(wanted))
+        return widest(getattr(own, "topics", None) or wanted)
 
     def doubts(self) -> list[str]:
         """Return what is allowed and unwise in the tables of sources and sinks."""
-        return [
+        found = [
             f"{role} {connector.id!r}: {doubt}"
             for role, connectors in (("source", self.sources), ("sink", self.sinks))
             for connector in connectors
             for doubt in connector.doubts()
         ]
+        return found + [
+            f"source {source.id!r}: {doubt}"
+            for source in self.sources
+            for doubt in self._overlaps(source.id)
+        ]
+
+    def _overlaps(self, source: str) -> Iterator[str]:
+        filters = self.filters(source)
+        topics = {stream.filter: stream.topic for stream in self.streams_of(source)}
+        for one, other in overlaps(filters):
+            yield (
+                f"what matches both {topics.get(one, one)!r} and {topics.get(other, other)!r} "
+                "comes from the broker twice, and counts as two samples; subscribe once for both: "
+                f"topics = {as_toml(apart(filters))} in this [[source]]"
+            )
 
 
 def load(path: pathlib.Path | str, *, live: bool = True) -> Config:

@@ -126,7 +126,7 @@ class Output:
 class Context:
     """What a connector is told of its surroundings when it is made.
 
-    `topics` are the MQTT filters that the `[[stream]]` tables ask of this source. `connections`
+    `topics` are the MQTT filters to subscribe to, none of which covers another. `connections`
     are the sources made so far, by id, for a sink that goes `via` one of them. `daemon` is False
     in every command but `run`: such a connector must acknowledge nothing on the daemon's behalf.
     `clock` returns nanoseconds UTC.
