@@ -44,7 +44,7 @@ class Config:
     """A whole configuration, checked; it does not change afterwards.
 
     Every stream's `from_` names its source, unless the configuration has no source at all. Where
-    it `names_sinks` not, the usual one stands in.
+    it `names_sinks` not, or only such as publish no forecasts, the usual one is the last of them.
     """
 
     daemon: DaemonSettings
@@ -156,7 +156,7 @@ class _Reader:
         """Return the configuration; what is wrong with it is in the problems, not raised."""
         self._unknown_tables()
         sources = self._connectors("source", self._tables("source"), [])
-        sinks = self._connectors("sink", self._tables("sink") or [_usual_sink(sources)], sources)
+        sinks = self._sinks(sources)
         tables = [_with_from(table, sources) for table in self._tables("stream")]
         streams = [self._stream(table, index) for index, table in enumerate(tables)]
         self._tell(cross_check(sources, streams, sinks))
@@ -170,7 +170,7 @@ class _Reader:
         assert http is not None
         assert model is not None
         followed = tuple(stream.settings for stream in streams)
-        named = bool(self._tables("sink"))
+        named = len(sinks) == len(self._tables("sink"))
         return Config(daemon, http, model, tuple(sources), followed, tuple(sinks), path, named)
 
     def _missing(
@@ -214,6 +214,14 @@ class _Reader:
             return found
         self._problems.add((role,), f"there may be several: write [[{role}]], in two brackets")
         return []
+
+    def _sinks(self, sources: list[Connector]) -> list[Connector]:
+        """Return those of the file, and the usual one if none of them publishes forecasts."""
+        tables = self._tables("sink")
+        named = self._connectors("sink", tables, sources)
+        if all(getattr(sink.type, "without_forecasts", False) for sink in named):
+            return self._connectors("sink", [*tables, _usual_sink(sources)], sources)
+        return named
 
     def _connectors(
         self, role: str, tables: list[Table], sources: list[Connector]

@@ -58,7 +58,7 @@ def _shared_topic(one: str, other: str) -> str:
 def _shared_level(mine: str | None, its: str | None) -> str:
     """Return the more definite of two levels; of one that has ended, the other."""
     said = [level for level in (mine, its) if level and not _is_wild(level)]
-    return said[0] if said else _ANY
+    return min(said, key=lambda level: len(VARIABLE.findall(level)), default=_ANY)
 
 
 def _is_wild(level: str) -> bool:

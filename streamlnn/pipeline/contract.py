@@ -209,7 +209,11 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where forecasts and events go."""
+    """Where forecasts and events go.
+
+    A sink may also have `without_forecasts = True`: they count as delivered, and go nowhere. Beside
+    such sinks alone the usual one stays.
+    """
 
     Settings: ClassVar[type[BaseModel]]
     id: str
