@@ -63,7 +63,7 @@ class Config:
     def filters(self, source: str) -> tuple[str, ...]:
         """Return the MQTT filters that this source subscribes to: its own, or its streams'.
 
-        None of them is covered by another, for a broker sends a message once for each.
+        None of them is covered by another, for many brokers send a message once for each.
         """
         own = next((one.settings for one in self.sources if one.id == source), None)
         wanted = [stream.filter for stream in self.streams_of(source) if stream.filter]
@@ -89,7 +89,7 @@ class Config:
         for one, other in overlaps(filters):
             yield (
                 f"what matches both {topics.get(one, one)!r} and {topics.get(other, other)!r} "
-                "comes from the broker twice, and counts as two samples; subscribe once for both: "
+                "may come from the broker twice, as two samples; subscribe once for both: "
                 f"topics = {as_toml(apart(filters))} in this [[source]]"
             )
 

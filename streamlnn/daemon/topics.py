@@ -89,7 +89,7 @@ def covers(wide: str, narrow: str) -> bool:
 def widest(filters: Iterable[str]) -> tuple[str, ...]:
     """Return the filters, each once, without those that another one covers.
 
-    A broker sends a message once for each subscription that matches it.
+    With MQTT 5 a broker may send a message once for each subscription that matches it.
 
     >>> widest(["home/kitchen", "home/+", "home/+", "tele/#"])
     ('home/+', 'tele/#')

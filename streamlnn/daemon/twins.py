@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from streamlnn.daemon.connector import Connector
-from streamlnn.daemon.topics import meet
+from streamlnn.daemon.topics import meet, template_problem
 from streamlnn.pipeline.settings import VARIABLE, StreamSettings
 from streamlnn.pipeline.streams import expected_id, stem
 
@@ -37,6 +37,8 @@ def _both_read(one: StreamSettings, other: StreamSettings) -> str:
     """Tell of a topic that both tables read into the same stream, or return nothing."""
     if not (one.topic and other.topic) or one.from_ != other.from_:
         return ""
+    if template_problem(one.topic) or template_problem(other.topic):
+        return ""  # which is told, and no template to match with
     topic = _shared_topic(one.topic, other.topic)
     stream = expected_id(other, topic)
     if stream is None or stream != expected_id(one, topic):
