@@ -2,7 +2,8 @@
 
 It has a connection of its own, to the broker of the mqtt source named by `via` or to a url, because
 a connection has one last will: when we are gone, all devices are unavailable. Forecasts and events
-are not for Home Assistant: they count as delivered, and an mqtt sink publishes them for others.
+are not for Home Assistant: they count as delivered, and another sink publishes them for others: the
+usual one, unless the configuration names one.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class HomeAssistantSink(MqttSink):
     """
 
     Settings: ClassVar[type[BaseModel]] = HomeAssistantSettings
+    without_forecasts: ClassVar[bool] = True
     settings: HomeAssistantSettings
 
     def __init__(self, settings: HomeAssistantSettings, context: Context) -> None:

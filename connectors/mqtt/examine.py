@@ -36,7 +36,7 @@ def examine_source(settings: MqttSourceSettings, context: Context) -> Iterator[F
             yield from _reached(settings, guest)
             yield _round_trip(guest, _scratch("streamlnn", context))
         yield _expiry(settings)
-        for topic in settings.topics or context.topics:
+        for topic in context.topics or settings.topics:
             yield _readable(settings, topic)
         yield from _queue(settings, context)
     except NotConnected as error:
@@ -213,7 +213,7 @@ class _Kept(NamedTuple):
 
 def _queue(settings: MqttSourceSettings, context: Context) -> Iterator[Finding]:
     topic = _scratch("streamlnn", context)
-    if any(topic_matches_sub(one, topic) for one in settings.topics or context.topics):
+    if any(topic_matches_sub(one, topic) for one in context.topics or settings.topics):
         said = "not tried: the daemon follows the topic on which it would be tried"
         yield Finding("queue", "warning", said, "follow fewer topics than everything")
         return

@@ -76,7 +76,7 @@ class MqttSource:
         self.settings = settings
         self.id = settings.id
         self.format = settings.format
-        self.filters = _filters(settings.topics or context.topics, self.id)
+        self.filters = _filters(context.topics or settings.topics, self.id)
         self.connection = MqttConnection(
             settings, f"mqtt source {self.id!r}", _session(settings, context), context.clock
         )

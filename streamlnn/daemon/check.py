@@ -75,7 +75,7 @@ def _report(config: Config) -> dict[str, Any]:
 
 
 def _source(source: Connector, config: Config) -> dict[str, Any]:
-    topics = getattr(source.settings, "topics", None) or config.filters(source.id)
+    topics = config.filters(source.id)
     return {
         "id": source.id,
         "kind": source.kind,

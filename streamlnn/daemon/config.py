@@ -20,6 +20,8 @@ from streamlnn.daemon.problems import Problems, unknown_key
 from streamlnn.daemon.settings import DaemonSettings, HttpSettings
 from streamlnn.daemon.syntax import explain
 from streamlnn.daemon.tables import WRITTEN, homes, meant_table
+from streamlnn.daemon.toml import as_toml
+from streamlnn.daemon.topics import apart, overlaps, widest
 from streamlnn.daemon.variables import substitute
 from streamlnn.errors import ConfigError
 from streamlnn.pipeline import plugins
@@ -42,7 +44,7 @@ class Config:
     """A whole configuration, checked; it does not change afterwards.
 
     Every stream's `from_` names its source, unless the configuration has no source at all. Where
-    it `names_sinks` not, the usual one stands in.
+    it `names_sinks` not, or only such as publish no forecasts, the usual one is the last of them.
     """
 
     daemon: DaemonSettings
@@ -59,18 +61,37 @@ class Config:
         return [stream for stream in self.streams if stream.from_ == source]
 
     def filters(self, source: str) -> tuple[str, ...]:
-        """Return the MQTT filters that the streams of this source ask for, each once."""
+        """Return the MQTT filters that this source subscribes to: its own, or its streams'.
+
+        None of them is covered by another, for many brokers send a message once for each.
+        """
+        own = next((one.settings for one in self.sources if one.id == source), None)
         wanted = [stream.filter for stream in self.streams_of(source) if stream.filter]
-        return tuple(dict.fromkeys(wanted))
+        return widest(getattr(own, "topics", None) or wanted)
 
     def doubts(self) -> list[str]:
         """Return what is allowed and unwise in the tables of sources and sinks."""
-        return [
+        found = [
             f"{role} {connector.id!r}: {doubt}"
             for role, connectors in (("source", self.sources), ("sink", self.sinks))
             for connector in connectors
             for doubt in connector.doubts()
         ]
+        return found + [
+            f"source {source.id!r}: {doubt}"
+            for source in self.sources
+            for doubt in self._overlaps(source.id)
+        ]
+
+    def _overlaps(self, source: str) -> Iterator[str]:
+        filters = self.filters(source)
+        topics = {stream.filter: stream.topic for stream in self.streams_of(source)}
+        for one, other in overlaps(filters):
+            yield (
+                f"what matches both {topics.get(one, one)!r} and {topics.get(other, other)!r} "
+                "may come from the broker twice, as two samples; subscribe once for both: "
+                f"topics = {as_toml(apart(filters))} in this [[source]]"
+            )
 
 
 def load(path: pathlib.Path | str, *, live: bool = True) -> Config:
@@ -135,7 +156,7 @@ class _Reader:
         """Return the configuration; what is wrong with it is in the problems, not raised."""
         self._unknown_tables()
         sources = self._connectors("source", self._tables("source"), [])
-        sinks = self._connectors("sink", self._tables("sink") or [_usual_sink(sources)], sources)
+        sinks = self._sinks(sources)
         tables = [_with_from(table, sources) for table in self._tables("stream")]
         streams = [self._stream(table, index) for index, table in enumerate(tables)]
         self._tell(cross_check(sources, streams, sinks))
@@ -149,7 +170,7 @@ class _Reader:
         assert http is not None
         assert model is not None
         followed = tuple(stream.settings for stream in streams)
-        named = bool(self._tables("sink"))
+        named = len(sinks) == len(self._tables("sink"))
         return Config(daemon, http, model, tuple(sources), followed, tuple(sinks), path, named)
 
     def _missing(
@@ -193,6 +214,14 @@ class _Reader:
             return found
         self._problems.add((role,), f"there may be several: write [[{role}]], in two brackets")
         return []
+
+    def _sinks(self, sources: list[Connector]) -> list[Connector]:
+        """Return those of the file, and the usual one if none of them publishes forecasts."""
+        tables = self._tables("sink")
+        named = self._connectors("sink", tables, sources)
+        if all(getattr(sink.type, "without_forecasts", False) for sink in named):
+            return self._connectors("sink", [*tables, _usual_sink(sources)], sources)
+        return named
 
     def _connectors(
         self, role: str, tables: list[Table], sources: list[Connector]

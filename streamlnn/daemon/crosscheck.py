@@ -133,12 +133,17 @@ def _topic(stream: StreamSettings, topic: str) -> Iterator[tuple[str, str]]:
     if stream.id is None or "{topic}" in stream.id:
         return
     inside = {name.removesuffix("...") for name in VARIABLE.findall(stream.id)}
-    lacking = [f"{{{name}}}" for name in stream.names if name not in inside]
-    if lacking:
+    lacking = [name for name in stream.names if name not in inside]
+    strange = {name: nearest(name, lacking) for name in inside - {*stream.names}}
+    misspelt = next((name for name, hint in strange.items() if hint), None)
+    if misspelt:
+        yield "id", f"{{{misspelt}}} is no level of {topic!r}{strange[misspelt]}"
+    elif lacking:
+        listed = " and ".join(f"{{{name}}}" for name in lacking)
         yield (
             "id",
-            f"{stream.id!r} lacks {' and '.join(lacking)}, so several topics would feed one "
-            "stream; put it into the id",
+            f"{stream.id!r} lacks {listed}, so several topics would feed one stream; put it into "
+            "the id",
         )
     if "+" in topic.split("/") or topic.endswith("#"):
         yield (

@@ -25,6 +25,7 @@ SLOW_SECS = 0.1
 LEAST_FREE = 64_000_000
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_KERNELS = ("proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "bpf")
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "ncpfs")
 
 
@@ -39,6 +40,12 @@ def examine_disk(config: Config) -> Iterator[Finding]:
     yield from _written(config)
     if os.access(there, os.W_OK | os.X_OK):
         yield _commits(there)
+
+
+def kernel_file_system(folder: Path) -> str:
+    """Return the kind of file system, such as proc, if it is one that keeps nobody's files."""
+    kind = kind_of(folder)
+    return kind if kind in _KERNELS else ""
 
 
 def _rights(folder: Path, there: Path) -> Finding:
@@ -128,7 +135,11 @@ def _written(config: Config) -> Iterator[Finding]:
 
 
 def _commits(there: Path) -> Finding:
-    took = sorted(commit_secs(there))
+    try:
+        took = sorted(commit_secs(there))
+    except OSError as error:
+        said = f"no file can be written into {there}: {error.strerror}"
+        return Finding("commit", "problem", said, "make room there, or give another data_dir")
     median, p99 = statistics.median(took), took[int(len(took) * 0.99)]
     said = (
         f"{median * 1e3:.2g} ms at the median, {p99 * 1e3:.2g} ms at p99 of {len(took)}: "

@@ -157,7 +157,11 @@ def _text(found: Found, advice: list[str]) -> str:
         ]
         lines += [f"  {line}" for line in advice]
     counts = [sum(one.state == state for _, one in found) for state in ("problem", "warning")]
-    return "\n".join([*lines, "", "{} problems, {} warnings".format(*counts)])
+    told = ", ".join(
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in zip(counts, ("problem", "warning"), strict=True)
+    )
+    return "\n".join([*lines, "", told])
 
 
 @contextmanager

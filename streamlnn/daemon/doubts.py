@@ -41,7 +41,8 @@ def _literal_secrets(text: str, path: Path) -> Iterator[tuple[Place, str]]:
             yield (
                 place,
                 f"everybody on this machine can read it (the file's mode is {mode:04o}); "
-                f"chmod 600 {path}, or put it into a file: {place[-1]}_file",
+                f"chmod 600 {path} if the daemon is its owner, else put it into a file: "
+                f"{place[-1]}_file (under systemd with LoadCredential)",
             )
 
 

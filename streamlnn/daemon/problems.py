@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from streamlnn.daemon.lines import Path, line_of
 from streamlnn.daemon.toml import as_toml
 from streamlnn.errors import ConfigError
+from streamlnn.pipeline.plugins import our_name
 
 _SECRETS = ("password", "token", "secret")
 _EXPECTED = {
@@ -117,6 +118,8 @@ class Problems:
         quoted = _quoted(at, _at(self._raw, at))
         if kind == "literal_error":
             return _not_one_of(details["ctx"]["expected"], _at(self._raw, at), quoted)
+        if kind == "too_short" and details["ctx"]["min_length"] == 1:
+            return f"expected at least one value in the list{quoted}"
         expected = _EXPECTED.get(kind.partition("_")[0])
         if expected:
             return f"expected {expected}{quoted}"
@@ -183,7 +186,8 @@ def _missing(key: str, model: type[BaseModel] | None) -> str:
 
 def _not_one_of(expected: str, value: Any, quoted: str) -> str:
     words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-    hint = nearest(value, words) if isinstance(value, str) else ""
+    known = isinstance(value, str) and (nearest(value, words) or nearest(our_name(value), words))
+    hint = known or ""
     return f"expected {expected}{quoted}{hint}"
 
 

@@ -72,6 +72,8 @@ def _expanded(value: Path) -> Path:
 
 
 def _state_home() -> Path:
+    if given := os.environ.get("STATE_DIRECTORY"):  # of a systemd unit; one with several lists them
+        return Path(given.split(":")[0])
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(home).expanduser() / "streamlnn"
 

@@ -14,6 +14,7 @@ from streamlnn.daemon.board import number
 from streamlnn.daemon.logs import printable
 
 _ROOM = 10_000
+_SECONDS = len("2026-01-31T12:00:00")
 
 
 def listed(streams: Sequence[Mapping[str, Any]]) -> str:
@@ -25,7 +26,7 @@ def listed(streams: Sequence[Mapping[str, Any]]) -> str:
         (
             one["stream"],
             str(one["epoch"]),
-            one["time"] or "-",
+            f"{one['time'][:_SECONDS]}Z" if one["time"] else "-",
             ", ".join(one["targets"]),
             ", ".join(map(str, one["horizons"])),
             f"{one['bytes'] / 1024:.0f}",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamlnn.daemon.config import Config
+from streamlnn.daemon.disk import kernel_file_system
 from streamlnn.daemon.doubts import doubts as doubts_of
 from streamlnn.daemon.lines import Path as Place
 from streamlnn.daemon.lines import key_lines
@@ -81,8 +82,14 @@ def _check_folder(path: Path) -> None:
     there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
         raise ValueError(f"{there} is no folder; give another data_dir, or move that away")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise Doubt(
-            f"{path} cannot be {'written' if there == path else 'made'} by this user; let the "
-            "daemon's user write there, or give another data_dir"
-        )
+    verb = "written" if there == path else "made"
+    if kind := kernel_file_system(there):
+        raise ValueError(f"{path} cannot be {verb} ({kind} is no disk); give another data_dir")
+    if os.access(there, os.W_OK | os.X_OK):
+        return
+    if os.geteuid() == 0:  # then nobody can
+        raise ValueError(f"{path} cannot be {verb}, even by root; give another data_dir")
+    raise Doubt(
+        f"{path} cannot be {verb} by this user; let the daemon's user write there, or give another "
+        "data_dir"
+    )

@@ -99,6 +99,12 @@ def _lines(fault: _Fault) -> str:
     return ""
 
 
+def _list(fault: _Fault) -> str:
+    if fault.what.startswith("Unclosed array"):
+        return "a comma stands between two values of a list, and ] after the last"
+    return ""
+
+
 def _brackets(fault: _Fault) -> str:
     if fault.line.lstrip()[:1] == "[" and "]" in fault.what:
         return "close a table's name as it was opened: [daemon], [[source]], [[stream]]"
@@ -110,6 +116,6 @@ def _usual(_: _Fault) -> str:
 
 
 _WAYS: tuple[Callable[[_Fault], str], ...] = (
-    *(_another_language, _twice, _quotes, _backslash, _colon, _unquoted, _lines, _brackets),
+    *(_another_language, _twice, _quotes, _backslash, _colon, _unquoted, _lines, _list, _brackets),
     _usual,
 )

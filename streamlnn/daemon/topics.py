@@ -1,6 +1,9 @@
-"""Topic templates and MQTT filters: whether they are sound, and whether two of them meet."""
+"""Topic templates and MQTT filters: whether they are sound, meet, or cover one another."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
 
 from streamlnn.pipeline.settings import VARIABLE, StreamSettings
 
@@ -54,6 +57,8 @@ def meet(one: str, other: str) -> bool:
     (True, False)
     """
     ours, theirs = one.split("/"), other.split("/")
+    if _hides(ours[0], theirs[0]) or _hides(theirs[0], ours[0]):
+        return False
     for mine, its in zip(ours, theirs, strict=False):
         if "#" in (mine, its):
             return True
@@ -62,3 +67,66 @@ def meet(one: str, other: str) -> bool:
     # "a/#" also matches "a" itself.
     longer = max(ours, theirs, key=len)
     return len(ours) == len(theirs) or longer[min(len(ours), len(theirs)) :] == ["#"]
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Tell whether every topic that the filter `narrow` matches is matched by `wide`, too.
+
+    >>> covers("sensors/#", "sensors/+/t"), covers("a/+", "a/#"), covers("#", "$SYS/#")
+    (True, False, False)
+    """
+    ours, theirs = wide.split("/"), narrow.split("/")
+    if _hides(ours[0], theirs[0]):
+        return False
+    for mine, its in itertools.zip_longest(ours, theirs):
+        if mine == "#":
+            return True
+        if None in (mine, its) or its == "#" or mine not in ("+", its):
+            return False
+    return True
+
+
+def widest(filters: Iterable[str]) -> tuple[str, ...]:
+    """Return the filters, each once, without those that another one covers.
+
+    With MQTT 5 a broker may send a message once for each subscription that matches it.
+
+    >>> widest(["home/kitchen", "home/+", "home/+", "tele/#"])
+    ('home/+', 'tele/#')
+    """
+    each = tuple(dict.fromkeys(filters))
+    return tuple(
+        one for one in each if not any(covers(other, one) for other in each if other != one)
+    )
+
+
+def overlaps(filters: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of filters that can match one topic, which then comes twice."""
+    yield from (pair for pair in itertools.combinations(filters, 2) if meet(*pair))
+
+
+def apart(filters: Iterable[str]) -> tuple[str, ...]:
+    """Return filters that match all that these do, no two of which match the same topic.
+
+    >>> apart(["a/+", "+/b", "tele/x"])
+    ('+/+',)
+    """
+    found = widest(filters)
+    while pair := next(overlaps(found), None):
+        found = widest([_joined(*pair), *found])
+    return found
+
+
+def _joined(one: str, other: str) -> str:
+    """Return the narrowest filter that covers two which meet."""
+    levels = list[str]()
+    for mine, its in itertools.zip_longest(one.split("/"), other.split("/"), fillvalue="#"):
+        levels.append("#" if "#" in (mine, its) else mine if mine == its else "+")
+        if levels[-1] == "#":
+            break
+    return "/".join(levels)
+
+
+def _hides(mine: str, its: str) -> bool:
+    """Tell whether a filter's first level leaves out the other's: what begins with $ is apart."""
+    return mine in ("+", "#") and its.startswith("$")

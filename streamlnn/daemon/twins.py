@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from streamlnn.daemon.connector import Connector
-from streamlnn.daemon.topics import meet
+from streamlnn.daemon.topics import meet, template_problem
 from streamlnn.pipeline.settings import VARIABLE, StreamSettings
-from streamlnn.pipeline.streams import stem
+from streamlnn.pipeline.streams import expected_id, stem
 
 _ORIGINS = ("topic", "path", "stem")
+_ANY = "any"
 _ONE_LETTER = re.compile(r"\[[^]]+\]")
 
 
@@ -28,6 +29,42 @@ def twins(
                 "would be fed twice; put into the id what tells them apart, as in "
                 f"'{apart}-{_id(other)}'",
             )
+        elif text := _both_read(one, other):
+            yield place, text
+
+
+def _both_read(one: StreamSettings, other: StreamSettings) -> str:
+    """Tell of a topic that both tables read into the same stream, or return nothing."""
+    if not (one.topic and other.topic) or one.from_ != other.from_:
+        return ""
+    if template_problem(one.topic) or template_problem(other.topic):
+        return ""  # which is told, and no template to match with
+    topic = _shared_topic(one.topic, other.topic)
+    stream = expected_id(other, topic)
+    if stream is None or stream != expected_id(one, topic):
+        return ""
+    return (
+        f"a message on {topic!r} would feed the stream {stream!r} twice, by this table and by that "
+        f"of the topic {one.topic!r}; leave one of the two out, or give this one another id, as in "
+        f"'other-{_id(other)}'"
+    )
+
+
+def _shared_topic(one: str, other: str) -> str:
+    """Return a topic that both templates match, if there is any; wildcards become a word."""
+    pairs = itertools.zip_longest(one.split("/"), other.split("/"))
+    levels = [_shared_level(*pair) for pair in pairs if {*pair} != {"#", None}]
+    return "/".join(VARIABLE.sub(_ANY, level) for level in levels)
+
+
+def _shared_level(mine: str | None, its: str | None) -> str:
+    """Return the more definite of two levels; of one that has ended, the other."""
+    said = [level for level in (mine, its) if level and not _is_wild(level)]
+    return min(said, key=lambda level: len(VARIABLE.findall(level)), default=_ANY)
+
+
+def _is_wild(level: str) -> bool:
+    return level in ("+", "#") or VARIABLE.fullmatch(level) is not None
 
 
 def globs_meet(one: str, other: str) -> bool:

@@ -126,7 +126,7 @@ class Output:
 class Context:
     """What a connector is told of its surroundings when it is made.
 
-    `topics` are the MQTT filters that the `[[stream]]` tables ask of this source. `connections`
+    `topics` are the MQTT filters to subscribe to, none of which covers another. `connections`
     are the sources made so far, by id, for a sink that goes `via` one of them. `daemon` is False
     in every command but `run`: such a connector must acknowledge nothing on the daemon's behalf.
     `clock` returns nanoseconds UTC.
@@ -209,7 +209,11 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where forecasts and events go."""
+    """Where forecasts and events go.
+
+    A sink may also have `without_forecasts = True`: they count as delivered, and go nowhere. Beside
+    such sinks alone the usual one stays.
+    """
 
     Settings: ClassVar[type[BaseModel]]
     id: str

@@ -14,6 +14,12 @@ GROUPS = {
     "codec": "streamlnn.codecs",
 }
 
+_OURS = {
+    **dict.fromkeys(("line", "lineprotocol", "telegraf", "ilp"), "influx"),
+    **dict.fromkeys(("ndjson", "jsonlines"), "jsonl"),
+}
+"""Kinds of ours by what others call them."""
+
 
 def kinds(role: str) -> list[str]:
     """Return the names of all installed connectors of a role: source, sink or codec.
@@ -48,11 +54,21 @@ def load(role: str, kind: str) -> Any:
         ) from error
 
 
+def our_name(kind: str) -> str:
+    """Return what a kind, format or protocol is called here, or the name itself.
+
+    >>> our_name("line-protocol"), our_name("MQTT")
+    ('influx', 'mqtt')
+    """
+    plain = kind.lower()
+    return _OURS.get(plain.translate({ord(letter): None for letter in "-_ "}), plain)
+
+
 def _owner(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "an unknown distribution"
 
 
 def _unknown(role: str, kind: str) -> str:
-    near = get_close_matches(kind.lower(), kinds(role), n=1)
+    near = get_close_matches(our_name(kind), kinds(role), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {role} kind {kind!r}{hint} (installed: {', '.join(kinds(role))})"

@@ -7,6 +7,7 @@ a row that has vanished leaves a hole that shows.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -19,7 +20,7 @@ from typing import IO
 
 import msgspec
 
-from streamlnn.errors import StoreError
+from streamlnn.errors import ConfigError, StoreError
 
 log = logging.getLogger("streamlnn.store")
 
@@ -28,6 +29,7 @@ FILE = "journal.db"
 AUTOCHECKPOINT_PAGES = 1_000
 
 _LOCK_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _BEGIN_ANEW = "it is damaged: restore it from a copy, or move it aside to begin anew"
 _END_THAT_ONE = "another program is writing to it: end that one, then start again"
 _WAYS_OUT = {
@@ -136,16 +138,17 @@ def damaged(what: str) -> StoreError:
 def lock(folder: Path) -> IO[bytes]:
     """Hold the data directory: two daemons on one journal would spoil it.
 
-    Raises `StoreError` when it cannot be made or belongs to somebody else.
+    Raises `StoreError` when it is in use or belongs to somebody else, and `ConfigError` when it can
+    neither be made nor written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(folder)
         handle = os.fdopen(os.open(folder / "lock", _LOCK_FLAGS, 0o600), "wb")
     except OSError as error:
-        raise StoreError(
-            f"cannot use the data directory {folder}: {error.strerror}; set data_dir in [daemon]"
-        ) from error
+        text = f"cannot use the data directory {folder}: {error.strerror}; set data_dir in [daemon]"
+        # What another start does not mend is the configuration's fault; a full disk is not.
+        raise (ConfigError([text]) if error.errno in _FOR_GOOD else StoreError(text)) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -137,7 +137,7 @@ class StreamMap:
             return []
         tree = self._codec.decode(message)
         told = [self._attempt(table, found, tree, message) for table, found in matches]
-        return [one for one in told if one is not None]
+        return _once_each([one for one in told if one is not None], message)
 
     def follows(self, owner: str) -> bool:
         """Tell whether a table takes what feeds a stream: the topic `owner`, empty for files."""
@@ -301,7 +301,8 @@ def _numbers(tree: Tree, message: Message, time_path: str | None) -> list[str]:
 
 def _topic_pattern(topic: str) -> re.Pattern[str]:
     levels = [_level_pattern(level) for level in topic.split("/")]
-    text = "/".join(levels)
+    # In MQTT a wildcard at the beginning matches nothing that begins with $.
+    text = ("(?!\\$)" if levels[0].startswith((".*", "[^/]*", "(?P<")) else "") + "/".join(levels)
     # In MQTT "a/#" also matches "a" itself.
     return re.compile(text.removesuffix("/.*") + "(?:/.*)?" if text.endswith("/.*") else text)
 
@@ -320,6 +321,35 @@ def _level_pattern(level: str) -> str:
 
 def _variable_pattern(name: str) -> str:
     return f"(?P<{name[:-3]}>.+)" if name.endswith("...") else f"(?P<{name}>[^/]+)"
+
+
+def expected_id(settings: StreamSettings, topic: str) -> str | None:
+    """Return the stream that a table feeds from a topic, or None if it does not read that.
+
+    What only the payload tells stays in braces.
+
+    >>> expected_id(StreamSettings(topic="home/{room}", id="{room}/{sensor}"), "home/hall")
+    'hall/{sensor}'
+    """
+    found = _topic_pattern(settings.topic or "#").fullmatch(topic)
+    if found is None:
+        return None
+    known = {"topic": topic, **found.groupdict()}
+    return VARIABLE.sub(lambda name: known.get(name[1], name[0]), settings.id or "{topic}")
+
+
+def _once_each(told: list[Reading | DecodeError], message: Message) -> list[Reading | DecodeError]:
+    """Return what was told, where a stream that two tables feed from one message is refused."""
+    if len(told) < 2:
+        return told
+    seen = set[str]()
+    for place, one in enumerate(told):
+        if isinstance(one, Reading) and one.stream in seen:
+            text = f"another [[stream]] has fed {one.stream!r} from it: give one another id"
+            told[place] = DecodeError(text, message.payload)
+        elif isinstance(one, Reading):
+            seen.add(one.stream)
+    return told
 
 
 @lru_cache(maxsize=1024)

@@ -307,6 +307,7 @@ def test_what_this_user_may_not_use_is_a_warning(folder: Path, monkeypatch: pyte
     with_secret(folder, folder / "secret", folder / "data")
     may = os.access
     monkeypatch.setattr(surroundings, "read_secret", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(
         os, "access", lambda path, mode, **more: path != folder and may(path, mode, **more)
     )

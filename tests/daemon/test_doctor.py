@@ -141,7 +141,7 @@ def test_a_broker_that_is_away_is_a_problem_with_a_way_out(tmp_path: Path) -> No
     result = CliRunner().invoke(cli, ["-q", "doctor", str(config)])
     assert result.exit_code == 1
     assert "source plant  problem  broker: mqtt://127.0.0.1" in result.stdout
-    assert "1 problems," in result.stdout
+    assert "1 problem," in result.stdout
 
 
 def test_a_daemon_that_follows_everything_is_not_fed_with_probes(

@@ -306,7 +306,8 @@ LOGIN = SOURCE + 'username = "me"\npassword = "s3cret"\n' + STREAM
 def test_a_password_that_all_can_read_is_warned_of(tmp_path: Path):
     assert warnings(tmp_path, LOGIN, 0o644) == [
         "8: source.password: everybody on this machine can read it (the file's mode is 0644); "
-        f"chmod 600 {tmp_path}/f.toml, or put it into a file: password_file"
+        f"chmod 600 {tmp_path}/f.toml if the daemon is its owner, else put it into a file: "
+        "password_file (under systemd with LoadCredential)"
     ]
 
 

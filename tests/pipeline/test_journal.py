@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamlnn.errors import StoreError
+from streamlnn.errors import ConfigError, StoreError
 from streamlnn.model.records import Record
 from streamlnn.pipeline.contract import Message, Output
 from streamlnn.pipeline.journal import (
@@ -283,7 +283,7 @@ def test_a_newer_format_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="set data_dir"):
+    with pytest.raises(ConfigError, match="set data_dir"):
         Journal(tmp_path / "file" / "store")
 
 
