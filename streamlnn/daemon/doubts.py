@@ -61,7 +61,7 @@ def _streams(config: Config) -> Iterator[tuple[Place, str]]:
                 dotted = path.removeprefix("$.").replace("[", ".").replace("]", "")
                 said = f"{path!r} is looked up as it is; a dotted path is meant: {dotted}"
                 yield ("stream", index, "fields", name), said
-        for name in _of_payload(stream, formats.get(stream.from_, "")):
+        for name in _of_payload(stream, formats.get(stream.from_ or "", "")):
             said = (
                 f"{{{name}}} is no level of the topic, so it is taken from the payload, and a "
                 f"message without {name!r} is put aside"

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from streamlnn.daemon.config import Config, loads
-from streamlnn.daemon.discovery.proposal import Proposal, Table, propose
+from streamlnn.daemon.discovery.proposal import propose
 from streamlnn.daemon.discovery.stamps import Stamp
+from streamlnn.daemon.discovery.tables import Proposal, Table
 from streamlnn.daemon.discovery.text import Broker, config_text, reasons
 from streamlnn.daemon.logs import printable
 from streamlnn.daemon.overhearing import overhear

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from streamlnn.daemon.config import loads
 from streamlnn.daemon.discovery.cadence import horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Ear
-from streamlnn.daemon.discovery.proposal import MOST_FIELDS, Proposal, Table, propose
+from streamlnn.daemon.discovery.proposal import MOST_FIELDS, propose
 from streamlnn.daemon.discovery.stamps import recognise
+from streamlnn.daemon.discovery.tables import Proposal, Table
 from streamlnn.daemon.discovery.templates import cover, matches
 from streamlnn.daemon.discovery.text import Broker, config_text
 from streamlnn.daemon.run import stream_map
@@ -186,8 +187,11 @@ def test_not_every_number_of_a_large_payload_is_forecast():
         ("z/lamp/set", {"brightness": 5}, "commands"),
         ("a/{b}", "1.5", "braces"),
         ("a/b", "ON", "words and switches"),
-        ("a/b", "true", "words and switches"),
-        ("a/b", {"state": "ON", "on": True}, "words and switches"),
+        ("a/b", "true", "switches and contacts"),
+        ("a/b", {"state": "ON", "on": True}, "switches and contacts"),
+        ("a/b", {"contact": True, "battery": 97, "linkquality": 9}, "switches and contacts"),
+        ("t/cpu", "cpu usage=1.5 17\ncpu usage=2.5 18", 'layout = "non-batch"'),
+        ("t/log", 'log text="on" 17', "words and switches"),
         ("a/b", '{"broken": ', "neither a number nor JSON"),
         ("a/wifi_signal", "-55.5", "how the device is"),
         ("tele/a/STATE", {"Time": "2026-05-28T20:26:40", "Heap": 25}, "how the device is"),
@@ -361,3 +365,41 @@ def reads(streams: Sequence[Any], said: Mapping[str, object]) -> None:
         (reading,) = found.read(message(topic, payload))
         ids.append(reading.stream)
     assert len(set(ids)) == len(ids)
+
+
+# Line protocol
+
+CPU = "cpu,host=a usage=1.5"
+
+
+def test_series_of_one_topic_keep_their_pace_and_their_time():
+    ear = Ear()
+    for turn in range(4):
+        for core in range(30):
+            stamp = NOW + turn * TEN_SECS
+            ear.take(message("telegraf/a/cpu", f"cpu,cpu=c{core} usage=1.5 {stamp}", turn))
+    (table,) = propose(ear).tables
+    assert (table.topic, table.id) == ("telegraf/a/cpu", "{topic}/{_series}")
+    assert (table.step, table.horizons) == (10.0, ["10s", "1m", "10m"])
+    assert table.stamp is not None
+    assert (table.stamp.path, table.stamp.format) == ("time", "unix_ns")
+
+
+def test_points_without_a_time_have_that_of_their_receipt():
+    assert only({"telegraf/a/cpu": CPU}).stamp is None
+
+
+def test_line_protocol_beside_other_payloads_gets_topics_that_match_none_of_them():
+    said = {"t/a/cpu": CPU, "t/b/cpu": CPU, "t/a/x": "1.5", "t/b/x": "2.5"}
+    assert {table.topic: table.form for table in heard(said).tables} == {
+        "t/{device}/x": "json",
+        "t/{device}/cpu": "influx",
+    }
+
+
+def test_payloads_of_several_points_among_single_ones_are_told():
+    ear = Ear()
+    for turn, payload in enumerate([CPU, f"{CPU}\n{CPU}", CPU]):
+        ear.take(message("telegraf/a/cpu", payload, turn))
+    text = config_text(Broker(), propose(ear))
+    assert "# 1 payloads had several points" in text

@@ -30,12 +30,14 @@ class Look:
 
     Whether a number with the name of a stamp is one shows only beside the time of its arrival.
     `others` are paths at which a number would be looked for in vain: words and whole branches.
+    `switches` are those of what is true or false, as far as they tell more than how a device is.
     """
 
     measured: tuple[str, ...]
     diagnostic: tuple[str, ...]
     stamps: tuple[tuple[str, Any], ...]
     others: tuple[str, ...]
+    switches: tuple[str, ...] = ()
 
 
 def look_into(tree: Tree) -> Look:
@@ -43,14 +45,17 @@ def look_into(tree: Tree) -> Look:
 
     >>> look_into({"ts": 17, "a": {"b": 4.5}, "mode": "eco", "linkquality": 90})
     Look(measured=('ts', 'a.b'), diagnostic=('linkquality',), stamps=(('ts', 17),), \
-others=('a', 'mode'))
+others=('a', 'mode'), switches=())
     """
     found = [*islice(leaves(tree), MOST_LEAVES)]
     stamps = tuple((path, leaf) for path, leaf in found if _may_be_stamp(path, leaf))
     numbers = [*_numbers(tree, found)]
     aside = tuple(path for path in numbers if is_diagnostic(path) or _is_of_battery(path, tree))
     others = tuple(path for path, node in islice(_nodes(tree), MOST_LEAVES) if not _is_read(node))
-    return Look(tuple(path for path in numbers if path not in aside), aside, stamps, others)
+    truths = (path for path, leaf in found if isinstance(leaf, bool))
+    switches = tuple(path for path in truths if not is_diagnostic(path))
+    measured = tuple(path for path in numbers if path not in aside)
+    return Look(measured, aside, stamps, others, switches)
 
 
 def is_diagnostic(path: str, apart: str = ".") -> bool:

@@ -11,7 +11,9 @@ from streamlnn.daemon.discovery.cadence import horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Topic
 from streamlnn.daemon.discovery.payloads import may_measure
 from streamlnn.daemon.discovery.reasons import entities, reason
+from streamlnn.daemon.discovery.series import series_tables
 from streamlnn.daemon.discovery.stamps import Stamp, recognise
+from streamlnn.daemon.discovery.tables import Proposal, Table
 from streamlnn.daemon.discovery.templates import Cover, cover, widest
 
 MOST_FIELDS = 12
@@ -19,34 +21,6 @@ MOST_FIELDS = 12
 _MOST_OF_A_FAMILY = 12
 _MOST_TABLES = 40
 _TOO_MANY = f"beyond the first {_MOST_TABLES} tables: give them topics that have more in common"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One `[[stream]]` table: what stands in it, and what its comments tell.
-
-    `topics` are those heard, `step` is the usual seconds between their messages, if known;
-    `not_taken` are paths of numbers that were left out; `is_wide` tells that its topics are
-    not all alike, and that it may fit some that were left out.
-    """
-
-    topic: str
-    id: str
-    fields: dict[str, str]
-    stamp: Stamp | None
-    horizons: list[str] | list[int]
-    step: float | None
-    topics: tuple[str, ...]
-    not_taken: tuple[str, ...]
-    is_wide: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Tables that cover what was heard, and for each reason the topics that were left out."""
-
-    tables: tuple[Table, ...]
-    left_out: dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +38,23 @@ def propose(heard: Iterable[Topic], home: str = "UTC") -> Proposal:
     topics = sorted(heard, key=lambda topic: topic.name)
     above = entities([topic.name for topic in topics])
     sights: dict[str, _Sight] = {}
+    lines: list[Topic] = []
     left_out: dict[str, list[str]] = {}
     for topic in topics:
         sight = _look(topic, home)
         why = reason(topic, sight.paths, above)
         if why:
             left_out.setdefault(why, []).append(topic.name)
+        elif topic.is_line_protocol:
+            lines.append(topic)
         else:
             sights[topic.name] = sight
-    covers = _covers(sights, [topic.name for topic in topics if topic.live])
+    live = [topic.name for topic in topics if topic.live]
+    covers = _covers(sights, live)
     for one in covers[_MOST_TABLES:]:
         left_out.setdefault(_TOO_MANY, []).extend(one.topics)
-    return Proposal(tuple(_tables(covers[:_MOST_TABLES], sights)), left_out)
+    tables = [*_tables(covers[:_MOST_TABLES], sights), *series_tables(lines, live, home)]
+    return Proposal(tuple(tables), left_out)
 
 
 def _look(topic: Topic, home: str) -> _Sight:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from streamlnn.daemon.discovery.cadence import as_text
-from streamlnn.daemon.discovery.proposal import Proposal, Table
+from streamlnn.daemon.discovery.points import FORMAT
 from streamlnn.daemon.discovery.stamps import Stamp
+from streamlnn.daemon.discovery.tables import Proposal, Table
 from streamlnn.daemon.logs import printable
 from streamlnn.daemon.toml import as_key, as_toml
 
@@ -16,6 +17,7 @@ _WIDTH = 100
 _TOPICS_SHOWN = 3
 _NUMBERS_SHOWN = 12
 _LEFT_OUT_SHOWN = 5
+_LEFT_OUT_WRITTEN = 100
 _LETTERS = 80
 
 _DAEMON = """\
@@ -31,8 +33,13 @@ instance = "plant1"
 
 [[source]]
 kind = "mqtt"
-id = "plant"
-# mqtt, or mqtts for an encrypted connection; ws, wss and unix are known, too."""
+id = "plant\""""
+_URL = "# mqtt, or mqtts for an encrypted connection; ws, wss and unix are known, too."
+_LINES = """\
+# Line protocol, as Telegraf publishes it: a source reads one format, so this is one of its own.
+[[source]]
+kind = "mqtt"
+id = "telegraf\""""
 
 _NO_LOGIN = """\
 # Where the broker wants to know who comes; the file holds the password alone (chmod 600).
@@ -58,10 +65,19 @@ _RECEIPT = "The payload tells no time, so a sample's time is that of its receipt
 _TIME = "Where the payload says when the sample was taken; without this: the time of receipt."
 _HORIZONS = "How far ahead to forecast: durations, or numbers of samples as in [1, 12, 48]."
 _SELDOM = "Heard too seldom to tell the pace, so these count samples; durations will do as well."
+_SERIES = (
+    "Each series is a stream of its own: {_series} is the measurement with its tags. Every number "
+    "is taken, at most 32; to follow fewer give the topics that have them a table with fields."
+)
 _LIMITS = "A limit that will be passed is told ahead of time: limits = { NAME = [-20, 85] }"
 _WIDE = (
     "The topics here are many and not all alike: what a stream lacks of these fields is missing, "
     "and messages without any number are put aside and counted."
+)
+
+_BATCHED = (
+    "{} payloads had several points, and such are refused: let Telegraf publish each by itself, "
+    'with layout = "non-batch" in its [[outputs.mqtt]].'
 )
 
 
@@ -79,9 +95,12 @@ def config_text(broker: Broker, proposal: Proposal) -> str:
     """Return a whole configuration that follows the tables of `proposal` at `broker`."""
     once = _Once()
     parts = ["\n".join([_DAEMON, *_source(broker)])]
+    if any(table.form != "json" for table in proposal.tables):
+        parts.append("\n".join([_LINES, *_source(broker, again=True)]))
     parts += ["\n".join(_stream(table, once)) for table in proposal.tables]
     if proposal.left_out:
-        lines = (line for why in reasons(proposal) for line in _comment(f"- {why}", "  "))
+        said = reasons(proposal, _LEFT_OUT_WRITTEN)
+        lines = (line for why in said for line in _comment(f"- {why}", "  "))
         parts.append("\n".join(["# Left out of what was heard:", *lines]))
     return "\n\n".join([*parts, _SINK])
 
@@ -95,10 +114,10 @@ def verbatim(value: str | Sequence[str] | Sequence[int] | dict[str, str]) -> str
     return as_toml(value).replace("$", "$$")
 
 
-def reasons(proposal: Proposal) -> Iterator[str]:
+def reasons(proposal: Proposal, shown: int = _LEFT_OUT_SHOWN) -> Iterator[str]:
     """Yield a line for each reason for which topics were left out, with the first of them."""
     for why, topics in proposal.left_out.items():
-        yield f"{why}: {_some(topics, _LEFT_OUT_SHOWN)}"
+        yield f"{why}: {_some(topics, shown)}"
 
 
 class _Once:
@@ -114,13 +133,14 @@ class _Once:
         return _comment(text)
 
 
-def _source(broker: Broker) -> Iterator[str]:
+def _source(broker: Broker, *, again: bool = False) -> Iterator[str]:
+    yield f'format = "{FORMAT}"' if again else _URL
     yield f"url = {verbatim(broker.url)}"
     if broker.username:
         yield f"username = {verbatim(broker.username)}"
     if broker.password_file:
         yield f"password_file = {verbatim(broker.password_file)}"
-    if not broker.username:
+    if not broker.username and not again:
         yield _NO_LOGIN
     if broker.ca:
         yield f"tls = {verbatim({'ca': broker.ca})}"
@@ -129,12 +149,12 @@ def _source(broker: Broker) -> Iterator[str]:
 def _stream(table: Table, once: _Once) -> Iterator[str]:
     yield "[[stream]]"
     yield from _heard(table) if table.topics else once(_EXAMPLE)
-    yield 'from = "plant"'
+    yield 'from = "plant"' if table.fields else 'from = "telegraf"'
     yield f"topic = {verbatim(table.topic)}"
     yield from once(_ID, "{" in table.id)
     yield f"id = {verbatim(table.id)}"
-    yield from once(_FIELDS)
-    yield from _fields(table)
+    yield from once(_FIELDS if table.fields else _SERIES)
+    yield from _fields(table) if table.fields else ()
     yield from once(_TIME if table.stamp else _RECEIPT)
     yield from _time(table.stamp) if table.stamp else ()
     yield from once(_HORIZONS)
@@ -150,6 +170,8 @@ def _heard(table: Table) -> Iterator[str]:
     yield from _comment(f"Heard on {topics}{pace}: {_some(table.topics, _TOPICS_SHOWN)}")
     if table.is_wide:
         yield from _comment(_WIDE)
+    if table.batched:
+        yield from _comment(_BATCHED.format(table.batched))
 
 
 def _fields(table: Table) -> Iterator[str]:
