@@ -94,6 +94,18 @@ GROUPS = {
         {"plant/pumps/a/rpm": "1.5", "plant/pumps/b/rpm": "2.5"},
         {"plant/pumps/{pump}/rpm": "{pump}/rpm"},
     ),
+    "a device far before what is measured": (
+        {"shellies/shelly1pm-AB12/relay/0/power": "1.5"},
+        {"shellies/shelly1pm-AB12/relay/0/power": "shelly1pm-AB12/relay/0/power"},
+    ),
+    "two relays of one device": (
+        {f"shellies/shelly2-AB12/relay/{n}/power": "1.5" for n in "01"},
+        {"shellies/shelly2-AB12/relay/{device}/power": "shelly2-AB12/relay/{device}/power"},
+    ),
+    "words that all topics have": (
+        {"esphome/greenhouse/sensor/temp/state": "1.5"},
+        {"esphome/greenhouse/sensor/temp/state": "greenhouse/temp"},
+    ),
     "topics that begin with a slash": (
         {"/sensors/a": "1.5", "/sensors/b": "2.5"},
         {"/sensors/{device}": "{device}"},
@@ -150,6 +162,21 @@ def test_every_topic_is_covered_once_and_no_other_is(topics: list[str], dice: An
         ({"power": 4.5, "seq": [1, 2]}, {"power": "power"}, ("seq.0", "seq.1")),
         ({"voltage": 230.5, "power": 4.5}, {"voltage": "voltage", "power": "power"}, ()),
         ({"temp": 4.5, "voltage": 3000, "battery": 99}, {"temp": "temp"}, ("voltage", "battery")),
+        (
+            {"data": {"vib": {"x": 1.5, "y": 2.5}}},
+            {"vib_x": "data.vib.x", "vib_y": "data.vib.y"},
+            (),
+        ),
+        (
+            {"pm": {"value": 1.5}, "values": {"t": 2.5}},
+            {"pm_value": "pm.value", "t": "values.t"},
+            (),
+        ),
+        (
+            {"m1": {"a": {"rms": 1.5}}, "m2": {"a": {"rms": 2.5}, "b": {"rms": 3.5}}},
+            {"m1_a_rms": "m1.a.rms", "m2_a_rms": "m2.a.rms", "b_rms": "m2.b.rms"},
+            (),
+        ),
         ({"A": {"T": 1.5}, "B": {"T": 2.5}}, {"a_t": "A.T", "b_t": "B.T"}, ()),
         ([1.5, 2.5], {"value_0": "0", "value_1": "1"}, ()),
         ({"wind speed": 1.5}, {"wind_speed": "wind speed"}, ()),

@@ -29,17 +29,10 @@ _DAEMON = """\
 # The name is part of the MQTT client id, of the output topics and of the metrics.
 instance = "plant1"
 # Learned states and the journal are kept here; by default in ~/.local/state/streamlnn.
-# data_dir = "/var/lib/streamlnn"
+# data_dir = "/var/lib/streamlnn\""""
 
-[[source]]
-kind = "mqtt"
-id = "plant\""""
-_URL = "# mqtt, or mqtts for an encrypted connection; ws, wss and unix are known, too."
-_LINES = """\
-# Line protocol, as Telegraf publishes it: a source reads one format, so this is one of its own.
-[[source]]
-kind = "mqtt"
-id = "telegraf\""""
+_URL = "mqtt, or mqtts for an encrypted connection; ws, wss and unix are known, too."
+_LINES = "Line protocol, as Telegraf publishes it. A source reads one format, here this one."
 
 _NO_LOGIN = """\
 # Where the broker wants to know who comes; the file holds the password alone (chmod 600).
@@ -94,10 +87,11 @@ class Broker:
 def config_text(broker: Broker, proposal: Proposal) -> str:
     """Return a whole configuration that follows the tables of `proposal` at `broker`."""
     once = _Once()
-    parts = ["\n".join([_DAEMON, *_source(broker)])]
-    if any(table.form != "json" for table in proposal.tables):
-        parts.append("\n".join([_LINES, *_source(broker, again=True)]))
-    parts += ["\n".join(_stream(table, once)) for table in proposal.tables]
+    forms = sorted({table.form for table in proposal.tables}, reverse=True)
+    sources = dict(zip(forms, ("plant", "telegraf"), strict=False))
+    parts = [_DAEMON]
+    parts += ["\n".join(_source(broker, *source, once)) for source in sources.items()]
+    parts += ["\n".join(_stream(table, sources[table.form], once)) for table in proposal.tables]
     if proposal.left_out:
         said = reasons(proposal, _LEFT_OUT_WRITTEN)
         lines = (line for why in said for line in _comment(f"- {why}", "  "))
@@ -133,25 +127,29 @@ class _Once:
         return _comment(text)
 
 
-def _source(broker: Broker, *, again: bool = False) -> Iterator[str]:
-    yield f'format = "{FORMAT}"' if again else _URL
+def _source(broker: Broker, form: str, name: str, once: _Once) -> Iterator[str]:
+    yield from once(_LINES, form == FORMAT)
+    yield f'[[source]]\nkind = "mqtt"\nid = "{name}"'
+    if form == FORMAT:
+        yield f'format = "{FORMAT}"'
+    yield from once(_URL)
     yield f"url = {verbatim(broker.url)}"
     if broker.username:
         yield f"username = {verbatim(broker.username)}"
     if broker.password_file:
         yield f"password_file = {verbatim(broker.password_file)}"
-    if not broker.username and not again:
+    if not broker.username and name == "plant":
         yield _NO_LOGIN
     if broker.ca:
         yield f"tls = {verbatim({'ca': broker.ca})}"
 
 
-def _stream(table: Table, once: _Once) -> Iterator[str]:
+def _stream(table: Table, source: str, once: _Once) -> Iterator[str]:
     yield "[[stream]]"
     yield from _heard(table) if table.topics else once(_EXAMPLE)
-    yield 'from = "plant"' if table.fields else 'from = "telegraf"'
+    yield f'from = "{source}"'
     yield f"topic = {verbatim(table.topic)}"
-    yield from once(_ID, "{" in table.id)
+    yield from once(_ID, bool(table.fields) and "{" in table.id)
     yield f"id = {verbatim(table.id)}"
     yield from once(_FIELDS if table.fields else _SERIES)
     yield from _fields(table) if table.fields else ()
