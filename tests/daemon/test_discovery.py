@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamlnn.daemon.config import loads
-from streamlnn.daemon.discovery.cadence import horizons, step_secs
+from streamlnn.daemon.discovery.cadence import exact, horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Ear
 from streamlnn.daemon.discovery.proposal import MOST_FIELDS, propose
 from streamlnn.daemon.discovery.stamps import recognise
@@ -20,6 +20,7 @@ from streamlnn.daemon.discovery.templates import cover, matches
 from streamlnn.daemon.discovery.text import Broker, config_text
 from streamlnn.daemon.run import stream_map
 from streamlnn.model.records import NANOSECONDS
+from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.timestamps import parser
 
@@ -430,3 +431,88 @@ def test_payloads_of_several_points_among_single_ones_are_told():
         ear.take(message("telegraf/a/cpu", payload, turn))
     text = config_text(Broker(), propose(ear))
     assert "# 1 payloads had several points" in text
+
+
+# What is forecast, in which unit, how often
+
+ENERGY = ("Power", "Voltage", "Current", "Total", "Today", "Yesterday", "Period", "Factor")
+
+
+def test_of_a_plug_what_moves_and_matters_is_forecast():
+    table = only({"tele/plug/SENSOR": {"ENERGY": dict.fromkeys(ENERGY, 1.5)}})
+    assert table.targets == ["power", "voltage", "current"]
+    assert len(table.fields) == len(ENERGY)
+    assert table.units == {
+        "power": "W",
+        "voltage": "V",
+        "current": "A",
+        **dict.fromkeys(("total", "today", "yesterday"), "kWh"),
+    }
+    (stream,) = loads(config_text(Broker(), Proposal((table,), {}))).streams
+    assert stream.targets == table.targets
+    assert stream.units == table.units
+
+
+def test_a_number_that_never_moved_is_no_target_but_a_quantity_is():
+    ear = Ear()
+    for turn in range(6):
+        ear.take(message("m/a", {"rpm": 900, "setup": 3, "load": turn, "temp": 21.5}, turn))
+    (table,) = propose(ear).tables
+    assert list(table.fields) == ["rpm", "setup", "load", "temp"]
+    assert table.targets == ["rpm", "load", "temp"]
+
+
+@pytest.mark.parametrize("turns", [3, 6])
+def test_where_nothing_stands_out_all_are_forecast(turns: int):
+    (table,) = heard({"m/a": {"x1": 1.5, "x2": 2.5}}, turns).tables
+    assert table.targets is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "units"),
+    [
+        ("zigbee2mqtt/a", CLIMATE, {"temperature": "°C", "humidity": "%"}),
+        ("zigbee2mqtt/a", {"power": 1.5, "voltage": 230}, {"power": "W", "voltage": "V"}),
+        ("zigbee2mqtt/a", {"voltage": 3000, "angle": 1.5}, {}),
+        ("sensors/a", CLIMATE, {}),
+        ("tele/a/SENSOR", {"SI7021": {"Temperature": 71.5, "Humidity": 4}}, {"humidity": "%"}),
+    ],
+)
+def test_a_unit_is_written_only_where_the_sender_has_no_other(
+    topic: str, payload: object, units: dict[str, str]
+):
+    assert only({topic: payload}).units == units
+
+
+def paced(steps: Sequence[float], stamps: bool = False, speed: float = 1.0) -> Table:
+    ear, at = Ear(), NOW
+    for step in (0.0, *steps):
+        at += int(step * NANOSECONDS)
+        said = {"t": 1.5, "ts": NOW / NANOSECONDS + speed * (at - NOW) / NANOSECONDS}
+        payload = said if stamps else {"t": 1.5}
+        ear.take(Message("a/b", json.dumps(payload).encode(), at))
+    (table,) = propose(ear).tables
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "every"),
+    [
+        (paced([1.02, 0.98, 1, 1, 1.1, 0.9]), 'every = "1s"'),
+        (paced([3] * 6), 'every = "3s"'),
+        (paced([1] * 6, stamps=True), 'every = "1s"'),
+        (paced([1] * 6, stamps=True, speed=3600.0), '# every = "1s"'),
+        (paced([1, 1, 1]), '# every = "1s"'),
+        (paced([1, 1, 5, 1, 1, 1, 9]), '# every = "1s"'),
+    ],
+)
+def test_the_time_between_samples_holds_only_where_it_was_steady(table: Table, every: str):
+    text = config_text(Broker(), Proposal((table,), {}))
+    assert every in text.splitlines()
+    (stream,) = loads(text).streams
+    assert (stream.every is None) == every.startswith("#")
+
+
+@given(st.floats(1e-3, 1e6))
+def test_a_pace_is_written_to_within_a_tenth(secs: float):
+    assert parse_duration(exact(secs)) == pytest.approx(secs, rel=0.11, abs=1e-3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from streamlnn.daemon.discovery.points import FORMAT, Points
 from streamlnn.errors import DecodeError
 from streamlnn.pipeline import plugins
 from streamlnn.pipeline.contract import Codec, Message, Tree
+from streamlnn.pipeline.trees import lookup, number
 
 MOST_TOPICS = 5_000
 """More are counted, not kept: whoever can publish must not fill our memory."""
@@ -34,7 +35,8 @@ class Topic:
 
     `live` counts what came while we listened, `kept` what the broker had retained from before;
     of `looks` into payloads so many were `unreadable`, or messages of `ours`. What is line protocol
-    is counted by `points`; `switches` are paths of what is true or false.
+    is counted by `points`; `switches` are paths of what is true or false; of numbers the `first` is
+    kept, and which of them `moved` since.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Topic:
     stamps: dict[str, list[tuple[Any, int]]] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)
     switches: set[str] = field(default_factory=set)
+    first: dict[str, float] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
     points: Points = field(default_factory=Points)
 
     def take(self, message: Message, codecs: Codecs) -> None:
@@ -81,11 +85,18 @@ class Topic:
         self.ours += _is_ours(tree)
         found = look_into(tree)
         self.measured.update(found.measured)
+        self._compare(tree, found.measured)
         self.diagnostic.update(found.diagnostic)
         self.switches.update(found.switches[: max(0, _OTHERS - len(self.switches))])
         self.others.update(found.others[: max(0, _OTHERS - len(self.others))])
         for path, leaf in found.stamps:
             self.stamps.setdefault(path, []).append((leaf, received))
+
+    def _compare(self, tree: Tree, paths: Iterable[str]) -> None:
+        for path in paths:
+            value = number(lookup(tree, path))
+            if self.first.setdefault(path, value) != value:
+                self.moved.add(path)
 
 
 class Ear:
@@ -103,18 +114,16 @@ class Ear:
     def __len__(self) -> int:
         return len(self._topics)
 
-    def take(self, message: Message) -> bool:
-        """Take a message in; tell whether its topic is new to us."""
+    def take(self, message: Message) -> None:
+        """Take a message in."""
         self.messages += 1
         topic = self._topics.get(message.origin)
-        is_new = topic is None
         if topic is None:
             if len(self._topics) >= MOST_TOPICS:
                 self.crowded += 1
-                return False
+                return
             topic = self._topics[message.origin] = Topic(message.origin)
         topic.take(message, self._codecs)
-        return is_new
 
 
 def _is_word(payload: bytes) -> bool:

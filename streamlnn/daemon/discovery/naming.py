@@ -141,9 +141,20 @@ def _telling(pattern: Pattern, levels: Sequence[str]) -> list[str]:
         if level.lower() not in GENERIC and not (next_ is None and level.lower() in _GROUPS)
     ]
     first = 1 if pattern[0] == "" else 0
-    rest = [levels[at] for at in kept if at > first or pattern[at] is None]
+    is_named = pattern[first] is None or _is_device(levels[first])
+    rest = [levels[at] for at in kept if at > first or (at == first and is_named)]
     tells_device = any(level.lower() not in QUANTITIES for level in rest)
     return rest if tells_device else [levels[at] for at in kept]
+
+
+def _is_device(level: str) -> bool:
+    """Tell whether a first level looks like a device or a room, and not like what all begin with.
+
+    >>> _is_device("shelly1-AB12"), _is_device("zigbee2mqtt"), _is_device("home")
+    (True, False, False)
+    """
+    has_digit = any(letter.isdigit() for letter in level.replace("2mqtt", ""))
+    return has_digit or level.lower() in ROOMS
 
 
 def _clashing(

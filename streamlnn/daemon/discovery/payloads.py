@@ -64,7 +64,7 @@ def is_diagnostic(path: str, apart: str = ".") -> bool:
     >>> is_diagnostic("Wifi.RSSI"), is_diagnostic("values.temp"), is_diagnostic("Uptime")
     (True, False, True)
     """
-    return any(_plain(part) in DIAGNOSTIC for part in path.split(apart))
+    return any(plain(part) in DIAGNOSTIC for part in path.split(apart))
 
 
 def may_measure(path: str) -> bool:
@@ -73,12 +73,12 @@ def may_measure(path: str) -> bool:
     >>> may_measure("t"), may_measure("data.timestamp")
     (True, False)
     """
-    return _plain(path.rpartition(".")[2]) == "t"
+    return plain(path.rpartition(".")[2]) == "t"
 
 
 def stamp_rank(path: str) -> tuple[int, int]:
     """Return what to sort the paths of stamps by, the likeliest first."""
-    return path.count("."), STAMP_NAMES.index(_plain(path.rpartition(".")[2]))
+    return path.count("."), STAMP_NAMES.index(plain(path.rpartition(".")[2]))
 
 
 def _is_of_battery(path: str, tree: Tree) -> bool:
@@ -118,9 +118,10 @@ def _is_number(leaf: Any) -> bool:
 
 
 def _may_be_stamp(path: str, leaf: Any) -> bool:
-    is_named = _plain(path.rpartition(".")[2]) in STAMP_NAMES
+    is_named = plain(path.rpartition(".")[2]) in STAMP_NAMES
     return is_named and isinstance(leaf, int | float | str) and not isinstance(leaf, bool)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name as the vocabulary has it: in lower case, its letters and digits only."""
     return _WORDS.sub("", name.lower())

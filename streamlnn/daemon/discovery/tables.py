@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from streamlnn.daemon.discovery.stamps import Stamp
 
@@ -11,10 +12,11 @@ from streamlnn.daemon.discovery.stamps import Stamp
 class Table:
     """One `[[stream]]` table: what stands in it, and what its comments tell.
 
-    `topics` are those heard, `step` is the usual seconds between their messages, if known;
-    `not_taken` are paths of numbers that were left out; `is_wide` tells that its topics are
-    not all alike, and that it may fit some that were left out. Without `fields` every number is
-    taken; `form` is the codec that reads the payloads, of which some had several points `batched`.
+    `topics` are those heard, `step` is the usual seconds between their messages, if known, and
+    `every` the same as the table has it, None where it was not steady. Without `fields` every
+    number is taken, and without `targets` all are forecast; `not_taken` are paths of numbers that
+    were left out. `is_wide` tells that its topics are not all alike, and that it may fit some that
+    were left out. `form` is the codec; so many of its payloads had several points (`batched`).
     """
 
     topic: str
@@ -26,6 +28,9 @@ class Table:
     topics: tuple[str, ...]
     not_taken: tuple[str, ...]
     is_wide: bool = False
+    targets: list[str] | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    every: str | None = None
     form: str = "json"
     batched: int = 0
 

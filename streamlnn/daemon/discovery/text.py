@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamlnn.daemon.discovery.cadence import as_text
+from streamlnn.daemon.discovery.cadence import as_text, exact
 from streamlnn.daemon.discovery.points import FORMAT
 from streamlnn.daemon.discovery.stamps import Stamp
 from streamlnn.daemon.discovery.tables import Proposal, Table
@@ -53,7 +53,16 @@ _EXAMPLE = (
     "--broker URL` listen and propose them."
 )
 _ID = "Each topic that fits is a stream of its own, named by the levels in braces."
-_FIELDS = "name = where the number stands in the payload. All of these are forecast."
+_FIELDS = "name = where the number stands in the payload."
+_TARGETS = (
+    "Of the fields these are forecast, without this all. The others only count, follow from these "
+    "or did not move while heard; they are learned from all the same."
+)
+_EVERY = (
+    "The usual time between samples, as heard; three times as long is a gap. Without this line it "
+    "is learned: take it out where devices speak at a pace of their own."
+)
+_UNSTEADY = "Samples came about so often, but not steadily or not for long: the pace is learned."
 _RECEIPT = "The payload tells no time, so a sample's time is that of its receipt."
 _TIME = "Where the payload says when the sample was taken; without this: the time of receipt."
 _HORIZONS = "How far ahead to forecast: durations, or numbers of samples as in [1, 12, 48]."
@@ -153,12 +162,31 @@ def _stream(table: Table, source: str, once: _Once) -> Iterator[str]:
     yield f"id = {verbatim(table.id)}"
     yield from once(_FIELDS if table.fields else _SERIES)
     yield from _fields(table) if table.fields else ()
+    yield from _targets(table, once)
     yield from once(_TIME if table.stamp else _RECEIPT)
     yield from _time(table.stamp) if table.stamp else ()
+    yield from _every(table, once)
     yield from once(_HORIZONS)
     yield from once(_SELDOM, bool(table.topics) and table.step is None)
     yield f"horizons = {verbatim(table.horizons)}"
     yield from once(_LIMITS)
+    if table.units:
+        yield from _table("units", table.units)
+
+
+def _targets(table: Table, once: _Once) -> Iterator[str]:
+    if table.targets:
+        yield from once(_TARGETS)
+        yield f"targets = {verbatim(table.targets)}"
+
+
+def _every(table: Table, once: _Once) -> Iterator[str]:
+    if table.every:
+        yield from once(_EVERY)
+        yield f"every = {verbatim(table.every)}"
+    elif table.step:
+        yield from once(_UNSTEADY)
+        yield f"# every = {verbatim(exact(table.step))}"
 
 
 def _heard(table: Table) -> Iterator[str]:
@@ -173,15 +201,17 @@ def _heard(table: Table) -> Iterator[str]:
 
 
 def _fields(table: Table) -> Iterator[str]:
-    line = f"fields = {verbatim(table.fields)}"
+    yield from _table("fields", table.fields)
+    if table.not_taken:
+        yield from _comment(f"Numbers left out: {_some(table.not_taken, _NUMBERS_SHOWN)}")
+
+
+def _table(key: str, told: Mapping[str, str]) -> Iterator[str]:
+    line = f"{key} = {verbatim(dict(told))}"
     if len(line) <= _WIDTH:
         yield line
     else:
-        yield from (
-            f"fields.{as_key(name)} = {verbatim(path)}" for name, path in table.fields.items()
-        )
-    if table.not_taken:
-        yield from _comment(f"Numbers left out: {_some(table.not_taken, _NUMBERS_SHOWN)}")
+        yield from (f"{key}.{as_key(name)} = {verbatim(one)}" for name, one in told.items())
 
 
 def _time(stamp: Stamp) -> Iterator[str]:
