@@ -128,7 +128,7 @@ def _discover(config: Config, broker: Broker, topics: Sequence[str], secs: float
 
 def _tell(proposal: Proposal) -> None:
     for table in proposal.tables:
-        names = ", ".join(table.fields)
+        names = ", ".join(table.fields) or "every number of each series of line protocol"
         click.echo(printable(f"follows {table.topic}: {names}"), err=True)
     for line in reasons(proposal):
         click.echo(f"left out, {line}", err=True)

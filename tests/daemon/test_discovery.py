@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamlnn.daemon.config import loads
+from streamlnn.daemon.config import Config, loads
 from streamlnn.daemon.discovery.cadence import exact, horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Ear
 from streamlnn.daemon.discovery.proposal import MOST_FIELDS, propose
@@ -106,6 +106,13 @@ GROUPS = {
     "words that all topics have": (
         {"esphome/greenhouse/sensor/temp/state": "1.5"},
         {"esphome/greenhouse/sensor/temp/state": "greenhouse/temp"},
+    ),
+    "a device on the first level": (
+        {"shelly1-AB/relay/0/power": "1.5", "garage/door/temperature": "2.5"},
+        {
+            "shelly1-AB/relay/0/power": "shelly1-AB/relay/0/power",
+            "garage/door/temperature": "garage/door/temperature",
+        },
     ),
     "topics that begin with a slash": (
         {"/sensors/a": "1.5", "/sensors/b": "2.5"},
@@ -364,8 +371,9 @@ def test_streams_heard_too_seldom_count_samples_and_say_why():
 
 NAMES = st.sampled_from(["temp", "ts", "a.b", "$x", "${HOME}", "°C", 'q"', "x y", "0", "battery"])
 NUMBERS = st.floats(-1e9, 1e9) | st.integers(-5, 2**62)
+LINE = f"cpu,host=a usage=1.5 {NOW}"
 PAYLOADS = st.recursive(
-    NUMBERS | st.sampled_from(["ON", "21.5", True, None, "2026-05-28T22:26:40"]),
+    NUMBERS | st.sampled_from(["ON", "21.5", LINE, True, None, "2026-05-28T22:26:40"]),
     lambda inside: st.dictionaries(NAMES, inside, max_size=4) | st.lists(inside, max_size=3),
     max_leaves=8,
 )
@@ -375,6 +383,7 @@ NAMED = st.lists(WORD, min_size=1, max_size=4).map("/".join)
 
 @settings(deadline=None)
 @given(st.dictionaries(NAMED, PAYLOADS, max_size=8))
+@example({"a/b": LINE, "a/c": LINE, "a": LINE, "b/a": LINE, "b/c": 1.5})
 @example({"a/b": {"temp": 1.5}, "a/c": {"temp": 1.5, "a.b": 2.5}})
 def test_whatever_is_heard_the_proposal_is_sound_and_reads_it(said: dict[str, object]):
     proposal = heard(said)
@@ -382,15 +391,15 @@ def test_whatever_is_heard_the_proposal_is_sound_and_reads_it(said: dict[str, ob
     assert left_out == said.keys() - {t for table in proposal.tables for t in table.topics}
     if proposal.tables:
         config = loads(config_text(Broker(), proposal))
-        reads(config.streams, {topic: said[topic] for topic in said.keys() - left_out})
+        reads(config, {topic: said[topic] for topic in said.keys() - left_out})
 
 
-def reads(streams: Sequence[Any], said: Mapping[str, object]) -> None:
+def reads(config: Config, said: Mapping[str, object]) -> None:
     """Each topic that is followed feeds one stream, which no other topic feeds."""
-    found = stream_map(streams, "json")
+    maps = [stream_map(config.streams_of(one.id), one.settings.format) for one in config.sources]
     ids = []
     for topic, payload in said.items():
-        (reading,) = found.read(message(topic, payload))
+        (reading,) = [one for found in maps for one in found.read(message(topic, payload))]
         ids.append(reading.stream)
     assert len(set(ids)) == len(ids)
 
@@ -423,6 +432,12 @@ def test_line_protocol_beside_other_payloads_gets_topics_that_match_none_of_them
         "t/{device}/x": "json",
         "t/{device}/cpu": "influx",
     }
+
+
+def test_a_broker_of_line_protocol_alone_is_one_source():
+    config = loads(config_text(Broker(), heard({"telegraf/a/cpu": CPU, "telegraf/b/cpu": CPU})))
+    assert [(one.id, one.settings.format) for one in config.sources] == [("plant", "influx")]
+    assert [(one.from_, one.topic) for one in config.streams] == [("plant", "telegraf/#")]
 
 
 def test_payloads_of_several_points_among_single_ones_are_told():

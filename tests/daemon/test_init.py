@@ -201,6 +201,7 @@ def test_what_is_heard_becomes_a_configuration_that_runs_as_it_is(house: Broker,
     path = tmp_path / "f.toml"
     result = init("--discover", "2s", "--broker", house.url, "-o", path)
     assert result.exit_code == 0, result.stderr
+    assert "follows telegraf/#: every number of each series of line protocol" in result.stderr
     assert result.stderr.count("pump1") == 0, "a line for each topic would be a flood"
     assert_it_says_what_was_left_out(path.read_text())
     assert_it_names_what_was_heard(load(path))
