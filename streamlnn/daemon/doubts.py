@@ -11,6 +11,7 @@ from pathlib import Path
 from streamlnn.daemon.config import Config
 from streamlnn.daemon.lines import Path as Place
 from streamlnn.daemon.lines import key_lines, line_of
+from streamlnn.pipeline import plugins
 from streamlnn.pipeline.settings import VARIABLE, StreamSettings
 from streamlnn.pipeline.trees import leaves
 
@@ -54,13 +55,14 @@ def _unbraced(text: str) -> Iterator[tuple[Place, str]]:
 
 
 def _streams(config: Config) -> Iterator[tuple[Place, str]]:
+    formats = {source.id: getattr(source.settings, "format", "") for source in config.sources}
     for index, stream in enumerate(config.streams):
         for name, path in (stream.fields or {}).items():
             if path.startswith("$.") or "[" in path:
                 dotted = path.removeprefix("$.").replace("[", ".").replace("]", "")
                 said = f"{path!r} is looked up as it is; a dotted path is meant: {dotted}"
                 yield ("stream", index, "fields", name), said
-        for name in _of_payload(stream):
+        for name in _of_payload(stream, formats.get(stream.from_ or "", "")):
             said = (
                 f"{{{name}}} is no level of the topic, so it is taken from the payload, and a "
                 f"message without {name!r} is put aside"
@@ -68,12 +70,18 @@ def _streams(config: Config) -> Iterator[tuple[Place, str]]:
             yield ("stream", index, "id"), said
 
 
-def _of_payload(stream: StreamSettings) -> list[str]:
-    """Return the names in a stream's id that its topic does not tell."""
+def _of_payload(stream: StreamSettings, form: str) -> list[str]:
+    """Return the names in a stream's id that neither its topic nor each payload tells."""
     if stream.topic is None or stream.id is None:
         return []
     known = {*stream.names, *_ORIGINS}
-    return [name for name in VARIABLE.findall(stream.id) if name not in known]
+    unknown = [name for name in VARIABLE.findall(stream.id) if name not in known]
+    return [name for name in unknown if not (name.startswith("_") and _names_streams(form))]
+
+
+def _names_streams(form: str) -> bool:
+    """Tell whether a codec's payloads say what they are, as `{_series}` of line protocol does."""
+    return bool(form) and hasattr(plugins.load("codec", form), "id")
 
 
 def _texts(text: str) -> Iterator[tuple[Place, str]]:

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from streamlnn.daemon.config import Config, loads
-from streamlnn.daemon.discovery.proposal import Proposal, Table, propose
+from streamlnn.daemon.discovery.proposal import propose
 from streamlnn.daemon.discovery.stamps import Stamp
+from streamlnn.daemon.discovery.tables import Proposal, Table
 from streamlnn.daemon.discovery.text import Broker, config_text, reasons
 from streamlnn.daemon.logs import printable
 from streamlnn.daemon.overhearing import overhear
@@ -127,7 +128,7 @@ def _discover(config: Config, broker: Broker, topics: Sequence[str], secs: float
 
 def _tell(proposal: Proposal) -> None:
     for table in proposal.tables:
-        names = ", ".join(table.fields)
+        names = ", ".join(table.fields) or "every number of each series of line protocol"
         click.echo(printable(f"follows {table.topic}: {names}"), err=True)
     for line in reasons(proposal):
         click.echo(f"left out, {line}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from streamlnn.daemon.bar import Bar
 from streamlnn.daemon.connector import Connector
 from streamlnn.daemon.discovery.hearing import Ear
 from streamlnn.daemon.run import stopping
@@ -18,7 +20,6 @@ from streamlnn.pipeline.contract import Context
 
 log = logging.getLogger("streamlnn.init")
 
-_NAMED = 20
 _TELL_SECS = 5.0
 _WAIT_SECS = 0.1
 
@@ -36,7 +37,7 @@ def overhear(connector: Connector, topics: Sequence[str], secs: float) -> Ear:
             source.connect(None)
         except NotConnected as error:
             raise InputUnavailable(str(error)) from None
-        listener = _Listener(source)
+        listener = _Listener(source, secs)
         log.info("listening for %g s to %s; Ctrl-C ends it sooner", secs, ", ".join(topics))
         with stopping(listener, secs):
             listener.run()
@@ -44,27 +45,42 @@ def overhear(connector: Connector, topics: Sequence[str], secs: float) -> Ear:
 
 
 class _Listener:
-    """Takes in what comes until told to stop, or until the broker is lost, and tells meanwhile."""
+    """Takes in what comes until told to stop, or until the broker is lost, and tells meanwhile.
 
-    def __init__(self, source: Any) -> None:
+    How much it was stands on one line of a terminal, and elsewhere in the log, now and then: what
+    each of hundreds of topics is called stands in the proposal.
+    """
+
+    def __init__(self, source: Any, secs: float) -> None:
         self.stop = threading.Event()
         self.ear = Ear()
         self._source = source
-        self._told = time.monotonic()
+        self._secs = secs
+        self._began = self._told = time.monotonic()
 
     def run(self) -> None:
-        while not self.stop.is_set():
-            try:
-                batch = self._source.read(_WAIT_SECS)
-            except NotConnected as error:
-                log.warning("%s: going on with what was heard so far", error)
-                return
-            for message in batch.messages if batch else ():
-                if self.ear.take(message) and len(self.ear) <= _NAMED:
-                    log.info("hears %.100s", message.origin)
-            self._tell_now_and_then()
+        try:
+            with Bar("listening", self._come, what="messages", more=self._topics) as bar:
+                while not self.stop.is_set():
+                    bar.add(self._hear())
+                    self._log_now_and_then()
+        except NotConnected as error:
+            log.warning("%s: going on with what was heard so far", error)
 
-    def _tell_now_and_then(self) -> None:
-        if time.monotonic() - self._told >= _TELL_SECS:
+    def _hear(self) -> int:
+        batch = self._source.read(_WAIT_SECS)
+        messages = batch.messages if batch else ()
+        for message in messages:
+            self.ear.take(message)
+        return len(messages)
+
+    def _topics(self) -> str:
+        return f"{len(self.ear):,} topics"
+
+    def _come(self) -> float:
+        return min(1.0, (time.monotonic() - self._began) / self._secs)
+
+    def _log_now_and_then(self) -> None:
+        if not sys.stderr.isatty() and time.monotonic() - self._told >= _TELL_SECS:
             self._told = time.monotonic()
             log.info("%d messages on %d topics so far", self.ear.messages, len(self.ear))

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streamlnn.daemon.config import loads
-from streamlnn.daemon.discovery.cadence import horizons, step_secs
+from streamlnn.daemon.config import Config, loads
+from streamlnn.daemon.discovery.cadence import exact, horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Ear
-from streamlnn.daemon.discovery.proposal import MOST_FIELDS, Proposal, Table, propose
+from streamlnn.daemon.discovery.proposal import MOST_FIELDS, propose
 from streamlnn.daemon.discovery.stamps import recognise
+from streamlnn.daemon.discovery.tables import Proposal, Table
 from streamlnn.daemon.discovery.templates import cover, matches
 from streamlnn.daemon.discovery.text import Broker, config_text
 from streamlnn.daemon.run import stream_map
 from streamlnn.model.records import NANOSECONDS
+from streamlnn.model.units import parse_duration
 from streamlnn.pipeline.contract import Message
 from streamlnn.pipeline.timestamps import parser
 
@@ -93,6 +95,25 @@ GROUPS = {
         {"plant/pumps/a/rpm": "1.5", "plant/pumps/b/rpm": "2.5"},
         {"plant/pumps/{pump}/rpm": "{pump}/rpm"},
     ),
+    "a device far before what is measured": (
+        {"shellies/shelly1pm-AB12/relay/0/power": "1.5"},
+        {"shellies/shelly1pm-AB12/relay/0/power": "shelly1pm-AB12/relay/0/power"},
+    ),
+    "two relays of one device": (
+        {f"shellies/shelly2-AB12/relay/{n}/power": "1.5" for n in "01"},
+        {"shellies/shelly2-AB12/relay/{device}/power": "shelly2-AB12/relay/{device}/power"},
+    ),
+    "words that all topics have": (
+        {"esphome/greenhouse/sensor/temp/state": "1.5"},
+        {"esphome/greenhouse/sensor/temp/state": "greenhouse/temp"},
+    ),
+    "a device on the first level": (
+        {"shelly1-AB/relay/0/power": "1.5", "garage/door/temperature": "2.5"},
+        {
+            "shelly1-AB/relay/0/power": "shelly1-AB/relay/0/power",
+            "garage/door/temperature": "garage/door/temperature",
+        },
+    ),
     "topics that begin with a slash": (
         {"/sensors/a": "1.5", "/sensors/b": "2.5"},
         {"/sensors/{device}": "{device}"},
@@ -149,6 +170,21 @@ def test_every_topic_is_covered_once_and_no_other_is(topics: list[str], dice: An
         ({"power": 4.5, "seq": [1, 2]}, {"power": "power"}, ("seq.0", "seq.1")),
         ({"voltage": 230.5, "power": 4.5}, {"voltage": "voltage", "power": "power"}, ()),
         ({"temp": 4.5, "voltage": 3000, "battery": 99}, {"temp": "temp"}, ("voltage", "battery")),
+        (
+            {"data": {"vib": {"x": 1.5, "y": 2.5}}},
+            {"vib_x": "data.vib.x", "vib_y": "data.vib.y"},
+            (),
+        ),
+        (
+            {"pm": {"value": 1.5}, "values": {"t": 2.5}},
+            {"pm_value": "pm.value", "t": "values.t"},
+            (),
+        ),
+        (
+            {"m1": {"a": {"rms": 1.5}}, "m2": {"a": {"rms": 2.5}, "b": {"rms": 3.5}}},
+            {"m1_a_rms": "m1.a.rms", "m2_a_rms": "m2.a.rms", "b_rms": "m2.b.rms"},
+            (),
+        ),
         ({"A": {"T": 1.5}, "B": {"T": 2.5}}, {"a_t": "A.T", "b_t": "B.T"}, ()),
         ([1.5, 2.5], {"value_0": "0", "value_1": "1"}, ()),
         ({"wind speed": 1.5}, {"wind_speed": "wind speed"}, ()),
@@ -186,8 +222,11 @@ def test_not_every_number_of_a_large_payload_is_forecast():
         ("z/lamp/set", {"brightness": 5}, "commands"),
         ("a/{b}", "1.5", "braces"),
         ("a/b", "ON", "words and switches"),
-        ("a/b", "true", "words and switches"),
-        ("a/b", {"state": "ON", "on": True}, "words and switches"),
+        ("a/b", "true", "switches and contacts"),
+        ("a/b", {"state": "ON", "on": True}, "switches and contacts"),
+        ("a/b", {"contact": True, "battery": 97, "linkquality": 9}, "switches and contacts"),
+        ("t/cpu", "cpu usage=1.5 17\ncpu usage=2.5 18", 'layout = "non-batch"'),
+        ("t/log", 'log text="on" 17', "words and switches"),
         ("a/b", '{"broken": ', "neither a number nor JSON"),
         ("a/wifi_signal", "-55.5", "how the device is"),
         ("tele/a/STATE", {"Time": "2026-05-28T20:26:40", "Heap": 25}, "how the device is"),
@@ -332,8 +371,9 @@ def test_streams_heard_too_seldom_count_samples_and_say_why():
 
 NAMES = st.sampled_from(["temp", "ts", "a.b", "$x", "${HOME}", "°C", 'q"', "x y", "0", "battery"])
 NUMBERS = st.floats(-1e9, 1e9) | st.integers(-5, 2**62)
+LINE = f"cpu,host=a usage=1.5 {NOW}"
 PAYLOADS = st.recursive(
-    NUMBERS | st.sampled_from(["ON", "21.5", True, None, "2026-05-28T22:26:40"]),
+    NUMBERS | st.sampled_from(["ON", "21.5", LINE, True, None, "2026-05-28T22:26:40"]),
     lambda inside: st.dictionaries(NAMES, inside, max_size=4) | st.lists(inside, max_size=3),
     max_leaves=8,
 )
@@ -343,6 +383,7 @@ NAMED = st.lists(WORD, min_size=1, max_size=4).map("/".join)
 
 @settings(deadline=None)
 @given(st.dictionaries(NAMED, PAYLOADS, max_size=8))
+@example({"a/b": LINE, "a/c": LINE, "a": LINE, "b/a": LINE, "b/c": 1.5})
 @example({"a/b": {"temp": 1.5}, "a/c": {"temp": 1.5, "a.b": 2.5}})
 def test_whatever_is_heard_the_proposal_is_sound_and_reads_it(said: dict[str, object]):
     proposal = heard(said)
@@ -350,14 +391,143 @@ def test_whatever_is_heard_the_proposal_is_sound_and_reads_it(said: dict[str, ob
     assert left_out == said.keys() - {t for table in proposal.tables for t in table.topics}
     if proposal.tables:
         config = loads(config_text(Broker(), proposal))
-        reads(config.streams, {topic: said[topic] for topic in said.keys() - left_out})
+        reads(config, {topic: said[topic] for topic in said.keys() - left_out})
 
 
-def reads(streams: Sequence[Any], said: Mapping[str, object]) -> None:
+def reads(config: Config, said: Mapping[str, object]) -> None:
     """Each topic that is followed feeds one stream, which no other topic feeds."""
-    found = stream_map(streams, "json")
+    maps = [stream_map(config.streams_of(one.id), one.settings.format) for one in config.sources]
     ids = []
     for topic, payload in said.items():
-        (reading,) = found.read(message(topic, payload))
+        (reading,) = [one for found in maps for one in found.read(message(topic, payload))]
         ids.append(reading.stream)
     assert len(set(ids)) == len(ids)
+
+
+# Line protocol
+
+CPU = "cpu,host=a usage=1.5"
+
+
+def test_series_of_one_topic_keep_their_pace_and_their_time():
+    ear = Ear()
+    for turn in range(4):
+        for core in range(30):
+            stamp = NOW + turn * TEN_SECS
+            ear.take(message("telegraf/a/cpu", f"cpu,cpu=c{core} usage=1.5 {stamp}", turn))
+    (table,) = propose(ear).tables
+    assert (table.topic, table.id) == ("telegraf/a/cpu", "{topic}/{_series}")
+    assert (table.step, table.horizons) == (10.0, ["10s", "1m", "10m"])
+    assert table.stamp is not None
+    assert (table.stamp.path, table.stamp.format) == ("time", "unix_ns")
+
+
+def test_points_without_a_time_have_that_of_their_receipt():
+    assert only({"telegraf/a/cpu": CPU}).stamp is None
+
+
+def test_line_protocol_beside_other_payloads_gets_topics_that_match_none_of_them():
+    said = {"t/a/cpu": CPU, "t/b/cpu": CPU, "t/a/x": "1.5", "t/b/x": "2.5"}
+    assert {table.topic: table.form for table in heard(said).tables} == {
+        "t/{device}/x": "json",
+        "t/{device}/cpu": "influx",
+    }
+
+
+def test_a_broker_of_line_protocol_alone_is_one_source():
+    config = loads(config_text(Broker(), heard({"telegraf/a/cpu": CPU, "telegraf/b/cpu": CPU})))
+    assert [(one.id, one.settings.format) for one in config.sources] == [("plant", "influx")]
+    assert [(one.from_, one.topic) for one in config.streams] == [("plant", "telegraf/#")]
+
+
+def test_payloads_of_several_points_among_single_ones_are_told():
+    ear = Ear()
+    for turn, payload in enumerate([CPU, f"{CPU}\n{CPU}", CPU]):
+        ear.take(message("telegraf/a/cpu", payload, turn))
+    text = config_text(Broker(), propose(ear))
+    assert "# 1 payloads had several points" in text
+
+
+# What is forecast, in which unit, how often
+
+ENERGY = ("Power", "Voltage", "Current", "Total", "Today", "Yesterday", "Period", "Factor")
+
+
+def test_of_a_plug_what_moves_and_matters_is_forecast():
+    table = only({"tele/plug/SENSOR": {"ENERGY": dict.fromkeys(ENERGY, 1.5)}})
+    assert table.targets == ["power", "voltage", "current"]
+    assert len(table.fields) == len(ENERGY)
+    assert table.units == {
+        "power": "W",
+        "voltage": "V",
+        "current": "A",
+        **dict.fromkeys(("total", "today", "yesterday"), "kWh"),
+    }
+    (stream,) = loads(config_text(Broker(), Proposal((table,), {}))).streams
+    assert stream.targets == table.targets
+    assert stream.units == table.units
+
+
+def test_a_number_that_never_moved_is_no_target_but_a_quantity_is():
+    ear = Ear()
+    for turn in range(6):
+        ear.take(message("m/a", {"rpm": 900, "setup": 3, "load": turn, "temp": 21.5}, turn))
+    (table,) = propose(ear).tables
+    assert list(table.fields) == ["rpm", "setup", "load", "temp"]
+    assert table.targets == ["rpm", "load", "temp"]
+
+
+@pytest.mark.parametrize("turns", [3, 6])
+def test_where_nothing_stands_out_all_are_forecast(turns: int):
+    (table,) = heard({"m/a": {"x1": 1.5, "x2": 2.5}}, turns).tables
+    assert table.targets is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "units"),
+    [
+        ("zigbee2mqtt/a", CLIMATE, {"temperature": "°C", "humidity": "%"}),
+        ("zigbee2mqtt/a", {"power": 1.5, "voltage": 230}, {"power": "W", "voltage": "V"}),
+        ("zigbee2mqtt/a", {"voltage": 3000, "angle": 1.5}, {}),
+        ("sensors/a", CLIMATE, {}),
+        ("tele/a/SENSOR", {"SI7021": {"Temperature": 71.5, "Humidity": 4}}, {"humidity": "%"}),
+    ],
+)
+def test_a_unit_is_written_only_where_the_sender_has_no_other(
+    topic: str, payload: object, units: dict[str, str]
+):
+    assert only({topic: payload}).units == units
+
+
+def paced(steps: Sequence[float], stamps: bool = False, speed: float = 1.0) -> Table:
+    ear, at = Ear(), NOW
+    for step in (0.0, *steps):
+        at += int(step * NANOSECONDS)
+        said = {"t": 1.5, "ts": NOW / NANOSECONDS + speed * (at - NOW) / NANOSECONDS}
+        payload = said if stamps else {"t": 1.5}
+        ear.take(Message("a/b", json.dumps(payload).encode(), at))
+    (table,) = propose(ear).tables
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "every"),
+    [
+        (paced([1.02, 0.98, 1, 1, 1.1, 0.9]), 'every = "1s"'),
+        (paced([3] * 6), 'every = "3s"'),
+        (paced([1] * 6, stamps=True), 'every = "1s"'),
+        (paced([1] * 6, stamps=True, speed=3600.0), '# every = "1s"'),
+        (paced([1, 1, 1]), '# every = "1s"'),
+        (paced([1, 1, 5, 1, 1, 1, 9]), '# every = "1s"'),
+    ],
+)
+def test_the_time_between_samples_holds_only_where_it_was_steady(table: Table, every: str):
+    text = config_text(Broker(), Proposal((table,), {}))
+    assert every in text.splitlines()
+    (stream,) = loads(text).streams
+    assert (stream.every is None) == every.startswith("#")
+
+
+@given(st.floats(1e-3, 1e6))
+def test_a_pace_is_written_to_within_a_tenth(secs: float):
+    assert parse_duration(exact(secs)) == pytest.approx(secs, rel=0.11, abs=1e-3)

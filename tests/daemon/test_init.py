@@ -16,6 +16,7 @@ import pytest
 from brokers import Broker, MakeBroker, free_port
 from click.testing import CliRunner, Result
 from daemons import streamlnn
+from terminals import CTRL_C, Terminal
 
 from streamlnn.daemon.cli import cli
 from streamlnn.daemon.config import Config, load, loads
@@ -23,8 +24,14 @@ from streamlnn.daemon.init import home_zone
 
 PUMPS = ("north/pump1", "north/pump2", "south/pump1")
 ROOMS = ("kitchen", "bath")
+HOSTS = ("host1", "host2")
 STREAMS = {
-    **{pump: {"temp", "rms"} for pump in PUMPS},
+    **{
+        f"telegraf/{host}/cpu/cpu/cpu=cpu{n}/host={host}": {"usage"}
+        for host in HOSTS
+        for n in (0, 1)
+    },
+    **{pump: {"temp"} for pump in PUMPS},
     **{f"{room}/temperature": {"temperature"} for room in ROOMS},
     "bed_climate": {"temperature", "humidity"},
     "plug": {"power"},
@@ -70,6 +77,12 @@ def said_once(turn: int) -> list[tuple[str, str | bytes]]:
         ("weather/station1", {"time": now.isoformat(), "t": 12.5}),
         ("spBv1.0/plant/DDATA/edge/dev", b"\x08\x01\xff\x12"),
         ("streamlnn/other/stream/a/forecast", {"v": 1, "instance": "other", "stream": "a"}),
+        *(
+            (f"telegraf/{host}/cpu", f"cpu,cpu=cpu{n},host={host} usage={turn}.5 {time.time_ns()}")
+            for host in HOSTS
+            for n in range(2)
+        ),
+        ("batch/cpu", f"cpu usage=1.5 {time.time_ns()}\ncpu usage=2.5 {time.time_ns()}"),
         ("camera/door", b"\xff\xd8\xff"),
         ("lamps/hall/set", {"brightness": turn}),
     ]
@@ -188,10 +201,13 @@ def test_what_is_heard_becomes_a_configuration_that_runs_as_it_is(house: Broker,
     path = tmp_path / "f.toml"
     result = init("--discover", "2s", "--broker", house.url, "-o", path)
     assert result.exit_code == 0, result.stderr
-    assert "hears sensors/north/pump1/telemetry" in result.stderr
+    assert "follows telegraf/#: every number of each series of line protocol" in result.stderr
+    assert result.stderr.count("pump1") == 0, "a line for each topic would be a flood"
     assert_it_says_what_was_left_out(path.read_text())
     assert_it_names_what_was_heard(load(path))
-    assert CliRunner().invoke(cli, ["check", "--connect", str(path)]).exit_code == 0
+    checked = CliRunner().invoke(cli, ["check", "--connect", str(path)])
+    assert checked.exit_code == 0
+    assert "warning" not in checked.stdout
     dry = streamlnn("run", path, "--dry-run", "--for", "6s")
     assert dry.returncode == 0, dry.stderr.decode()
     assert b"dead" not in dry.stderr
@@ -209,6 +225,7 @@ def assert_it_names_what_was_heard(config: Config) -> None:
         "tele/boiler/SENSOR",
         "hass/sensor/outdoor/state",
         "weather/station1",
+        "telegraf/#",
     }
     pumps = tables["sensors/{site}/{device}/telemetry"]
     assert pumps.id == "{site}/{device}"
@@ -216,6 +233,11 @@ def assert_it_names_what_was_heard(config: Config) -> None:
     assert pumps.time is not None
     assert (pumps.time.path, pumps.time.format) == ("ts", "unix_ms")
     assert all(isinstance(horizon, str) for horizon in pumps.horizons)
+    series = tables["telegraf/#"]
+    assert (series.from_, series.id) == ("telegraf", "{topic}/{_series}")
+    assert series.time is not None
+    assert (series.time.path, series.time.format) == ("time", "unix_ns")
+    assert [source.settings.format for source in config.sources] == ["json", "influx"]
     boiler = tables["tele/boiler/SENSOR"].time
     assert boiler is not None
     assert (boiler.path, boiler.format, boiler.zone) == ("Time", "rfc3339", "Etc/GMT-3")
@@ -232,6 +254,7 @@ def assert_it_says_what_was_left_out(text: str) -> None:
         "streamlnn/other/stream/a/forecast": "forecasts, which streamlnn itself publishes",
         "zigbee2mqtt/bridge/state": "what a bridge",
         "tele/boiler/STATE": "how the device is",
+        "batch/cpu": 'layout = "non-batch"',
         "camera/door": "neither a number nor JSON",
         "home/bath/lamp": "words and switches",
         "lamps/hall/set": "commands",
@@ -239,6 +262,18 @@ def assert_it_says_what_was_left_out(text: str) -> None:
     }.items():
         reason = next(part for part in left_out.split(" - ") if topic in part)
         assert why in reason
+
+
+def test_on_a_terminal_one_line_tells_how_much_was_heard(house: Broker, tmp_path: Path):
+    path = tmp_path / "f.toml"
+    words = ("init", "--discover", "30s", "--broker", house.url, "-o", path)
+    with Terminal(*words, columns=120, lines=60) as terminal:
+        terminal.wait_for("listening", "messages", "topics")
+        assert "hears" not in terminal.text
+        terminal.type(CTRL_C)
+        terminal.wait_for("is written")
+        assert "messages" not in terminal.text
+    assert load(path).streams
 
 
 def test_listening_leaves_the_session_of_the_daemon_alone(house: Broker):

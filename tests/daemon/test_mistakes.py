@@ -348,3 +348,13 @@ def test_a_password_of_the_environment_is_not(tmp_path: Path, monkeypatch: pytes
 )
 def test_what_is_seldom_meant_is_warned_of(tmp_path: Path, text: str, message: str):
     assert warnings(tmp_path, text) == [message]
+
+
+def test_what_line_protocol_tells_in_every_payload_may_stand_in_an_id(tmp_path: Path):
+    id_ = 'id = "{topic}/{_series}/{_measurement}"'
+    text = WHOLE.replace('id = "{device}"', id_).replace(SOURCE, SOURCE + 'format = "influx"\n')
+    assert warnings(tmp_path, text) == []
+    (json_knows_none, _) = warnings(tmp_path, WHOLE.replace('id = "{device}"', id_))
+    assert "{_series} is no level of the topic" in json_knows_none
+    (tag,) = warnings(tmp_path, text.replace("{_series}", "{host}"))
+    assert "{host} is no level of the topic" in tag

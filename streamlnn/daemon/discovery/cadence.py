@@ -22,6 +22,10 @@ _ROUNDED_DOWN = 0.85
 """A horizon may be so much shorter than it was meant to be: clocks and senders are not exact."""
 _FEWEST = 3
 _BURST = 0.2
+_FEWEST_STEADY = 5
+_UNSTEADY = 0.3
+_OFF = 0.1
+_WHOLE_MINUTES = 600
 
 
 def step_secs(arrivals: Sequence[Sequence[int]]) -> float | None:
@@ -35,6 +39,53 @@ def step_secs(arrivals: Sequence[Sequence[int]]) -> float | None:
     steps = [_step(times) for times in arrivals if len(times) >= _FEWEST]
     known = [step for step in steps if step > 0]
     return statistics.median(known) / NANOSECONDS if known else None
+
+
+def steady_secs(tracks: Sequence[Sequence[int]]) -> float | None:
+    """Return the seconds between samples where all tracks keep one pace, or None where not.
+
+    `tracks` are rising nanoseconds UTC, of each topic its own.
+
+    >>> steady_secs([[n * 10**9 for n in range(9)]]), steady_secs([[0, 10**9, 2 * 10**9]])
+    (1.0, None)
+    """
+    gaps = [later - sooner for times in tracks for sooner, later in itertools.pairwise(times)]
+    if not gaps or min(map(len, tracks)) <= _FEWEST_STEADY:
+        return None
+    usual = statistics.median(gaps)
+    is_steady = all(abs(gap - usual) <= _UNSTEADY * usual for gap in gaps)
+    return usual / NANOSECONDS if usual > 0 and is_steady else None
+
+
+def every(tracks: Sequence[Sequence[int]], stamps: Sequence[Sequence[int]] | None) -> str | None:
+    """Return the time between samples as a duration, where it is sure enough to be relied on.
+
+    `tracks` are arrivals; `stamps` the samples' own times, if they tell theirs: in a recording that
+    is played they are another pace.
+
+    >>> every([[n * 10**9 for n in range(9)]], None)
+    '1s'
+    """
+    secs = steady_secs(tracks)
+    told = steady_secs(stamps) if stamps is not None else secs
+    if secs is None or told is None or abs(told - secs) > _UNSTEADY * secs:
+        return None
+    return exact(secs)
+
+
+def exact(secs: float) -> str:
+    """Return a pace as a duration that is off by a tenth at most.
+
+    >>> exact(9.8), exact(45.2), exact(0.33)
+    ('10s', '45s', '330ms')
+    """
+    near = as_text(secs)
+    if abs(parse_duration(near) - secs) <= _OFF * secs:
+        return near
+    if secs >= _WHOLE_MINUTES:
+        return f"{secs / 60:.0f}m"
+    is_whole = abs(round(secs) - secs) <= _OFF * secs
+    return f"{secs:.0f}s" if is_whole else f"{1000 * secs:.0f}ms"
 
 
 def horizons(step: float | None) -> list[str] | list[int]:

@@ -16,6 +16,7 @@ _GROUPS = {
     "sensor": "sensor",
 }  # fmt: skip
 _OUTER = ("site", "area", "region", "level")
+_POOR = ("value", "val", "avg", "mean", "min", "max", "last", "raw")
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -63,19 +64,40 @@ def ids(covers: Sequence[Cover], names: Sequence[Sequence[str]]) -> list[str]:
 def fields(paths: Iterable[str]) -> dict[str, str]:
     """Return a name of ours for each dotted path: its last word, with those before it if need be.
 
-    >>> fields(["DHT11.Temperature", "BME280.Temperature", "Pressure"])
+    >>> fields(["DHT11.Temperature", "BME280.Temperature", "Pressure", "data.vib.x"])
     {'dht11_temperature': 'DHT11.Temperature', 'bme280_temperature': 'BME280.Temperature', \
-'pressure': 'Pressure'}
+'pressure': 'Pressure', 'vib_x': 'data.vib.x'}
     """
     listed = list(paths)
-    short = [_word(path.rpartition(".")[2]) for path in listed]
+    ways = [_names(path) for path in listed]
     found: dict[str, str] = {}
-    for path, name in zip(listed, short, strict=True):
-        wanted = name if short.count(name) == 1 and not name.isdigit() else _word(path)
+    for path, mine in zip(listed, ways, strict=True):
+        wanted = next((name for name in mine if _count(name, ways) == 1), mine[-1])
         wanted = f"value_{wanted}" if wanted.isdigit() else wanted or "value"
         free = (wanted, *(f"{wanted}_{number}" for number in range(2, len(listed) + 2)))
         found[next(one for one in free if one not in found)] = path
     return found
+
+
+def _names(path: str) -> list[str]:
+    """Return the names that come into question for a path, the shortest first."""
+    words = path.split(".")
+    least = 1
+    while least < len(words) and _is_poor(words[-least:], words[-least - 1]):
+        least += 1
+    return [_word("_".join(words[-n:])) for n in range(least, len(words) + 1)]
+
+
+def _is_poor(words: Sequence[str], before: str) -> bool:
+    """Tell whether a name says too little by itself, and the word before it says more."""
+    name = _word("_".join(words))
+    if not name or name.isdigit():
+        return True
+    return (len(name) == 1 or name in _POOR) and before.lower().rstrip("s") not in GENERIC
+
+
+def _count(name: str, ways: Sequence[Sequence[str]]) -> int:
+    return sum(name in way for way in ways)
 
 
 def quantity(pattern: Pattern) -> str | None:
@@ -101,21 +123,38 @@ def _told(one: Cover, at: int) -> str | None:
 def _ways(one: Cover, names: Sequence[str]) -> list[str]:
     """Return the ids that come into question for a table, the shortest first."""
     levels = written(one.pattern, names)
-    telling = [*levels]
-    while len(telling) > 1 and telling[-1].lower() in GENERIC:
-        telling.pop()
-    inner = telling if one.pattern[0] is None else telling[1:]
-    ways = (_short(one.pattern, levels, telling), "/".join(inner), "/".join(levels))
+    inner = levels if one.pattern[0] is None else levels[1:]
+    ways = ("/".join(_telling(one.pattern, levels)), "/".join(inner), "/".join(levels))
     return [way for way in ways if way.strip("/")] or ["/".join(levels)]
 
 
-def _short(pattern: Pattern, levels: Sequence[str], telling: Sequence[str]) -> str:
-    """Return what varies, with what is measured; of a single topic the level that tells most."""
-    measures = [level.lower() in QUANTITIES for level in levels]
-    if None not in pattern:
-        return "/".join(telling[-2:] if telling[-1].lower() in QUANTITIES else telling[-1:])
-    rows = zip(levels, pattern, measures, strict=True)
-    return "/".join(level for level, fixed, measure in rows if fixed is None or measure)
+def _telling(pattern: Pattern, levels: Sequence[str]) -> list[str]:
+    """Return the levels that tell one device from another, or what is measured.
+
+    Of the others a few are known: the kind of message, the plural before a name, and the first
+    level, as long as more is left than what is measured.
+    """
+    after = [*pattern[1:], ""]
+    kept = [
+        at
+        for at, (level, next_) in enumerate(zip(levels, after, strict=True))
+        if level.lower() not in GENERIC and not (next_ is None and level.lower() in _GROUPS)
+    ]
+    first = 1 if pattern[0] == "" else 0
+    is_named = pattern[first] is None or _is_device(levels[first])
+    rest = [levels[at] for at in kept if at > first or (at == first and is_named)]
+    tells_device = any(level.lower() not in QUANTITIES for level in rest)
+    return rest if tells_device else [levels[at] for at in kept]
+
+
+def _is_device(level: str) -> bool:
+    """Tell whether a first level looks like a device or a room, and not like what all begin with.
+
+    >>> _is_device("shelly1-AB12"), _is_device("zigbee2mqtt"), _is_device("home")
+    (True, False, False)
+    """
+    has_digit = any(letter.isdigit() for letter in level.replace("2mqtt", ""))
+    return has_digit or level.lower() in ROOMS
 
 
 def _clashing(

@@ -30,12 +30,14 @@ class Look:
 
     Whether a number with the name of a stamp is one shows only beside the time of its arrival.
     `others` are paths at which a number would be looked for in vain: words and whole branches.
+    `switches` are those of what is true or false, as far as they tell more than how a device is.
     """
 
     measured: tuple[str, ...]
     diagnostic: tuple[str, ...]
     stamps: tuple[tuple[str, Any], ...]
     others: tuple[str, ...]
+    switches: tuple[str, ...] = ()
 
 
 def look_into(tree: Tree) -> Look:
@@ -43,14 +45,17 @@ def look_into(tree: Tree) -> Look:
 
     >>> look_into({"ts": 17, "a": {"b": 4.5}, "mode": "eco", "linkquality": 90})
     Look(measured=('ts', 'a.b'), diagnostic=('linkquality',), stamps=(('ts', 17),), \
-others=('a', 'mode'))
+others=('a', 'mode'), switches=())
     """
     found = [*islice(leaves(tree), MOST_LEAVES)]
     stamps = tuple((path, leaf) for path, leaf in found if _may_be_stamp(path, leaf))
     numbers = [*_numbers(tree, found)]
     aside = tuple(path for path in numbers if is_diagnostic(path) or _is_of_battery(path, tree))
     others = tuple(path for path, node in islice(_nodes(tree), MOST_LEAVES) if not _is_read(node))
-    return Look(tuple(path for path in numbers if path not in aside), aside, stamps, others)
+    truths = (path for path, leaf in found if isinstance(leaf, bool))
+    switches = tuple(path for path in truths if not is_diagnostic(path))
+    measured = tuple(path for path in numbers if path not in aside)
+    return Look(measured, aside, stamps, others, switches)
 
 
 def is_diagnostic(path: str, apart: str = ".") -> bool:
@@ -59,7 +64,7 @@ def is_diagnostic(path: str, apart: str = ".") -> bool:
     >>> is_diagnostic("Wifi.RSSI"), is_diagnostic("values.temp"), is_diagnostic("Uptime")
     (True, False, True)
     """
-    return any(_plain(part) in DIAGNOSTIC for part in path.split(apart))
+    return any(plain(part) in DIAGNOSTIC for part in path.split(apart))
 
 
 def may_measure(path: str) -> bool:
@@ -68,12 +73,12 @@ def may_measure(path: str) -> bool:
     >>> may_measure("t"), may_measure("data.timestamp")
     (True, False)
     """
-    return _plain(path.rpartition(".")[2]) == "t"
+    return plain(path.rpartition(".")[2]) == "t"
 
 
 def stamp_rank(path: str) -> tuple[int, int]:
     """Return what to sort the paths of stamps by, the likeliest first."""
-    return path.count("."), STAMP_NAMES.index(_plain(path.rpartition(".")[2]))
+    return path.count("."), STAMP_NAMES.index(plain(path.rpartition(".")[2]))
 
 
 def _is_of_battery(path: str, tree: Tree) -> bool:
@@ -113,9 +118,10 @@ def _is_number(leaf: Any) -> bool:
 
 
 def _may_be_stamp(path: str, leaf: Any) -> bool:
-    is_named = _plain(path.rpartition(".")[2]) in STAMP_NAMES
+    is_named = plain(path.rpartition(".")[2]) in STAMP_NAMES
     return is_named and isinstance(leaf, int | float | str) and not isinstance(leaf, bool)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name as the vocabulary has it: in lower case, its letters and digits only."""
     return _WORDS.sub("", name.lower())

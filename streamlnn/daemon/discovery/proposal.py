@@ -7,46 +7,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from streamlnn.daemon.discovery import naming
-from streamlnn.daemon.discovery.cadence import horizons, step_secs
+from streamlnn.daemon.discovery.cadence import every, horizons, step_secs
 from streamlnn.daemon.discovery.hearing import Topic
 from streamlnn.daemon.discovery.payloads import may_measure
 from streamlnn.daemon.discovery.reasons import entities, reason
+from streamlnn.daemon.discovery.series import series_tables
 from streamlnn.daemon.discovery.stamps import Stamp, recognise
+from streamlnn.daemon.discovery.tables import Proposal, Table
+from streamlnn.daemon.discovery.targets import targets, units
 from streamlnn.daemon.discovery.templates import Cover, cover, widest
+from streamlnn.pipeline.timestamps import parser
 
 MOST_FIELDS = 12
 """Each field is forecast, which takes time and memory; more can be named by hand."""
 _MOST_OF_A_FAMILY = 12
 _MOST_TABLES = 40
+_OFTEN = 4
 _TOO_MANY = f"beyond the first {_MOST_TABLES} tables: give them topics that have more in common"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One `[[stream]]` table: what stands in it, and what its comments tell.
-
-    `topics` are those heard, `step` is the usual seconds between their messages, if known;
-    `not_taken` are paths of numbers that were left out; `is_wide` tells that its topics are
-    not all alike, and that it may fit some that were left out.
-    """
-
-    topic: str
-    id: str
-    fields: dict[str, str]
-    stamp: Stamp | None
-    horizons: list[str] | list[int]
-    step: float | None
-    topics: tuple[str, ...]
-    not_taken: tuple[str, ...]
-    is_wide: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Tables that cover what was heard, and for each reason the topics that were left out."""
-
-    tables: tuple[Table, ...]
-    left_out: dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +41,23 @@ def propose(heard: Iterable[Topic], home: str = "UTC") -> Proposal:
     topics = sorted(heard, key=lambda topic: topic.name)
     above = entities([topic.name for topic in topics])
     sights: dict[str, _Sight] = {}
+    lines: list[Topic] = []
     left_out: dict[str, list[str]] = {}
     for topic in topics:
         sight = _look(topic, home)
         why = reason(topic, sight.paths, above)
         if why:
             left_out.setdefault(why, []).append(topic.name)
+        elif topic.is_line_protocol:
+            lines.append(topic)
         else:
             sights[topic.name] = sight
-    covers = _covers(sights, [topic.name for topic in topics if topic.live])
+    live = [topic.name for topic in topics if topic.live]
+    covers = _covers(sights, live)
     for one in covers[_MOST_TABLES:]:
         left_out.setdefault(_TOO_MANY, []).extend(one.topics)
-    return Proposal(tuple(_tables(covers[:_MOST_TABLES], sights)), left_out)
+    tables = [*_tables(covers[:_MOST_TABLES], sights), *series_tables(lines, live, home)]
+    return Proposal(tuple(tables), left_out)
 
 
 def _look(topic: Topic, home: str) -> _Sight:
@@ -168,18 +150,38 @@ def _table(one: Cover, names: Sequence[str], stream: str, sights: Sequence[_Sigh
     taken, aside = _paths(sights)
     stamps = {sight.stamp for sight in sights}
     step = step_secs([sight.topic.arrivals for sight in sights])
+    stamp = stamps.pop() if len(stamps) == 1 else None
     bare = naming.quantity(one.pattern) if taken == ["value"] else None
+    fields = {bare: "value"} if bare else naming.fields(taken)
+    template = "/".join(naming.written(one.pattern, names))
     return Table(
-        topic="/".join(naming.written(one.pattern, names)),
+        topic=template,
         id=stream,
-        fields={bare: "value"} if bare else naming.fields(taken),
-        stamp=stamps.pop() if len(stamps) == 1 else None,
+        fields=fields,
+        targets=targets(fields, [path for path in taken if _is_still(path, sights)]),
+        units=units(template, fields),
+        every=every([sight.topic.arrivals for sight in sights], _told(stamp, sights)),
+        stamp=stamp,
         horizons=horizons(step),
         step=step,
         topics=one.topics,
         not_taken=tuple(aside),
         is_wide=one.is_wide,
     )
+
+
+def _is_still(path: str, sights: Sequence[_Sight]) -> bool:
+    """Tell whether a number was heard often enough to see that it never moves."""
+    again = sum(max(0, sight.topic.measured[path] - 1) for sight in sights)
+    return again >= _OFTEN and not any(path in sight.topic.moved for sight in sights)
+
+
+def _told(stamp: Stamp | None, sights: Sequence[_Sight]) -> list[list[int]] | None:
+    """Return the times that the samples themselves tell, of each topic its own."""
+    if stamp is None:
+        return None
+    parse = parser(stamp.format, stamp.zone)
+    return [[parse(value) for value, _ in sight.topic.stamps[stamp.path]] for sight in sights]
 
 
 def _paths(sights: Sequence[_Sight]) -> tuple[list[str], list[str]]:

@@ -11,6 +11,12 @@ from streamlnn.daemon.discovery.payloads import is_diagnostic
 KEPT = "kept by the broker from before, and nothing new came while we listened"
 UNREADABLE = "neither a number nor JSON"
 NO_NUMBER = "words and switches: no number to forecast"
+SWITCHES = "switches and contacts: true and false are no number to forecast"
+BATCHED = (
+    "line protocol, as Telegraf writes it, but with several points in one payload, which are "
+    'refused: let Telegraf publish each by itself, with layout = "non-batch" in its '
+    '[[outputs.mqtt]], and listen again; a source with format = "influx" will read them'
+)
 DIAGNOSTIC = "how the device is (radio, battery, uptime), not what it measures"
 OURS = "forecasts, which streamlnn itself publishes"
 _ATTRIBUTE = "attributes of a Home Assistant entity; its state is what is measured"
@@ -64,8 +70,22 @@ def _by_payload(topic: Topic, measured: Collection[str]) -> str | None:
         return OURS
     if 2 * topic.unreadable > topic.looks:
         return UNREADABLE
+    if topic.is_line_protocol:
+        return _by_points(topic)
     if not measured:
-        return DIAGNOSTIC if topic.diagnostic else NO_NUMBER
+        return _without_number(topic)
     if {*measured} == {"value"} and is_diagnostic(topic.name, "/"):
         return DIAGNOSTIC
     return None
+
+
+def _by_points(topic: Topic) -> str | None:
+    if not topic.points.alone:
+        return BATCHED
+    return None if topic.points.numeric else NO_NUMBER
+
+
+def _without_number(topic: Topic) -> str:
+    if topic.switches:
+        return SWITCHES
+    return DIAGNOSTIC if topic.diagnostic else NO_NUMBER

@@ -26,6 +26,12 @@ QUANTITIES = _words(
 )
 """What is measured."""
 
+SECONDARY = _words(
+    """total today yesterday period factor powerfactor apparentpower reactivepower energy
+    energytotal energytoday energyyesterday energymonth totalenergy consumption count runtime"""
+)
+"""What only counts up, or follows from other numbers: seldom worth a forecast beside them."""
+
 ROOMS = _words(
     """kitchen bathroom bath bedroom livingroom living office garage hall hallway attic basement
     cellar garden balcony terrace toilet corridor lobby laundry nursery study kueche bad wohnzimmer
