@@ -201,7 +201,7 @@ def test_a_gzip_file_cut_off_gives_what_it_holds(
 ) -> None:
     """Of a compressed recording cut by a crash, what was before is used, and it is told."""
     lines = b"".join(b'{"v": %d}\n' % (number * 7919 % 10_007) for number in range(50_000))
-    packed = gzip.compress(lines)
+    packed = gzip.compress(lines, mtime=0)
     messages = read_messages(write(tmp_path, packed[: len(packed) // 2]))
     assert 10_000 < len(messages) < 50_000
     assert (
@@ -216,7 +216,7 @@ def test_a_gzip_file_cut_off_gives_what_it_holds(
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (gzip.compress(b"PAR1abc"), "compressed once more"),
+        (gzip.compress(b"PAR1abc", mtime=0), "compressed once more"),
         (b"SQLite format 3\0", "SQLite"),
         (b"\x7fELF\0\0\n", "is no text: there are zero bytes in 1 of its first 1 lines"),
         (b"PK\x03\x04\x14\0\6\0", "Excel"),
@@ -234,7 +234,7 @@ def test_a_gzip_file_cut_off_gives_what_it_holds(
         (b"\x1f\x8b\x08\x00damaged beyond all help", "is damaged"),
         (b"\x28\xb5\x2f\xfddamaged beyond all help", "is damaged"),
         (zstandard.compress(b"a,b\n1,2\n" * 99)[:12], "cut off"),
-        (gzip.compress(b"x" * (9 << 20)), "no line of 1 to"),
+        (gzip.compress(b"x" * (9 << 20), mtime=0), "no line of 1 to"),
     ],
 )
 def test_what_is_no_recording_is_refused_with_the_way_out(
@@ -302,7 +302,7 @@ def test_a_first_line_that_rotation_has_cut_does_not_hide_the_rest(tmp_path: Pat
         b'[{"t": 1, "v": 2}, {"t": 3, "v": 4}]',
         b'[{"t": 1, "v": 2}, {"t": 3, "v": 4}]\n\n',
         b'\xef\xbb\xbf[\n  {\n "t": 1, "v": 2},\n {"t": 3,\n "v": 4}\n]\n',
-        gzip.compress(b'[\n{"t": 1, "v": 2},\n{"t": 3, "v": 4}\n]\n'),
+        gzip.compress(b'[\n{"t": 1, "v": 2},\n{"t": 3, "v": 4}\n]\n', mtime=0),
     ],
 )
 def test_each_element_of_an_array_of_objects_is_a_record(tmp_path: Path, content: bytes) -> None:
@@ -324,7 +324,7 @@ def test_lines_that_are_arrays_stay_lines(tmp_path: Path) -> None:
 
 def test_an_array_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
     """It would have to be in memory as a whole, and a few bytes may unpack to any size."""
-    path = write(tmp_path, gzip.compress(b'[{"v": 1}' + b" " * MOST_BYTES, 1))
+    path = write(tmp_path, gzip.compress(b'[{"v": 1}' + b" " * MOST_BYTES, 1, mtime=0))
     with pytest.raises(InputUnavailable, match=r"more than 100 MB: .* jq -c '\.\[\]'"):
         open_recording(path)
 

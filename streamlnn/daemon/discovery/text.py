@@ -28,7 +28,8 @@ _DAEMON = """\
 [daemon]
 # The name is part of the MQTT client id, of the output topics and of the metrics.
 instance = "plant1"
-# Learned states and the journal are kept here; by default in ~/.local/state/streamlnn.
+# Learned states and the journal are kept here; by default in systemd's StateDirectory, or else
+# in ~/.local/state/streamlnn.
 # data_dir = "/var/lib/streamlnn\""""
 
 _URL = "mqtt, or mqtts for an encrypted connection; ws, wss and unix are known, too."
@@ -42,7 +43,7 @@ _NO_LOGIN = """\
 _SINK = """\
 # Without a [[sink]] forecasts go back to the broker that the samples came from, under
 # streamlnn/plant1/stream/ID/forecast. See them: mosquitto_sub -v -t 'streamlnn/plant1/#'
-# Home Assistant shows them as devices with:
+# Home Assistant shows them as devices, too, with:
 # [[sink]]
 # kind = "homeassistant"
 # via = "plant"
