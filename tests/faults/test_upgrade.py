@@ -2,7 +2,8 @@
 taken over where they stand, and the streams go on as if there had been no upgrade.
 
 `fixtures/journal-1.db.gz` was written by version 0.1.0 before format 2: killed after 80 records of
-two streams and a dead letter, with snapshots, records behind them, and 45 unconfirmed outputs.
+two streams and a dead letter, with snapshots, records behind them, and 45 unconfirmed outputs. What
+it holds of models and forecasts was computed again when the model changed.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ def test_two_tables_that_give_one_stream_different_fields_do_not_meet(tmp_path: 
         ).run()
         assert [list(told["targets"]) for told in forecasts(sink)] == [["v"]] * len(part)
     kept = Journal(tmp_path)
-    assert "put what tells the tables apart into the id" in str(kept.dead_letters()[0]["reason"])
+    assert "give one another id" in str(kept.dead_letters()[0]["reason"])
     kept.close()
 
 
