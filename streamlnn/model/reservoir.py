@@ -7,11 +7,13 @@ takes the drawn arrays and calls the compiled functions on them.
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from streamlnn.model import given
 from streamlnn.model.compiled import fused, inlined
 from streamlnn.model.readout import add_scaled
 from streamlnn.model.squash import squash
@@ -72,6 +74,8 @@ def leak(x, drive, rate, tau, dt):
 
 LEAST_RATE, RATE_SPAN = 0.2, 4.0
 SPECTRAL_RADIUS = 0.9
+ORDINARY = math.atanh(2.0 * (1.0 - LEAST_RATE) / RATE_SPAN - 1.0)
+"""The bias of a gate that hears nothing and lets time go as it does: its rate is 1."""
 
 
 @inlined
@@ -95,8 +99,10 @@ class Reservoir:
     (echo state property: Jaeger 2001; leaky units: Jaeger et al. 2007).
 
     Attributes: `W` (units, units) as a dense copy, `W_in` (units, inputs), `bias` (units,), `tau`
-    (units,) in usual steps; `taps` and `links` (units, fan_in) are the connections as stepped.
-    A step costs O(units * (fan_in + inputs)).
+    (units,) in usual steps, `W_gate`, `gate_in` and `gate_bias` likewise of what makes time go
+    faster or slower; `taps`, `links` and `gate_links` (units, fan_in) are the connections as
+    stepped. `from_arrays` makes one of given weights. A step costs
+    O(units * (fan_in + inputs)).
 
     >>> reservoir = Reservoir(units=50, inputs=1, seed=1)
     >>> x = reservoir.step(np.zeros(50), np.array([0.3]), dt=1.0)
@@ -131,10 +137,80 @@ class Reservoir:
         self.gate_in = (0.25 * random.standard_normal(self.W_in.shape)).astype(dtype)
         self.gate_bias = random.normal(-0.5, 0.25, units).astype(dtype)
 
+    @classmethod
+    def from_arrays(
+        cls,
+        W: Any,
+        W_in: Any,
+        bias: ArrayLike = 0.0,
+        *,
+        tau: ArrayLike | None = None,
+        leak: ArrayLike | None = None,
+        gate: tuple[Any, Any, ArrayLike] | None = None,
+        dtype: DTypeLike = "float64",
+    ) -> Reservoir:
+        """Return the reservoir of these weights, drawn or learned elsewhere.
+
+        W (units, units), row i what unit i hears; W_in (units, inputs); both dense, or sparse as
+        scipy has them. bias: a number or (units,). tau, in usual steps, or leak, the share of the
+        way covered in one step: a number or (units,); a leak of 1 unless given. gate: W_gate
+        (units, units), gate_in (units, inputs) and gate_bias, by which what a unit hears makes its
+        time go faster or slower; time goes alike for all unless given.
+
+        Raises `ValueError` for a shape that does not fit, a value that is not finite, in which row
+        and column, or a tau or leak out of its range.
+
+        >>> W = np.array([[0.0, 0.5], [-0.5, 0.0]])
+        >>> reservoir = Reservoir.from_arrays(W, [[1.0], [2.0]], leak=0.5)
+        >>> reservoir.step(np.zeros(2), np.array([0.1]), dt=1.0).round(4)  # tanh(W_in u) / 2
+        array([0.0498, 0.0987])
+        """
+        W = given.square("W", W, dtype)
+        n, self = len(W), cls.__new__(cls)
+        self.W_in = given.per_input("W_in", W_in, n, dtype)
+        self.bias = given.per_unit("bias", bias, n, dtype)
+        self.tau = given.time_constants(tau, leak, n, dtype)
+        gate = gate or (np.zeros_like(W), np.zeros_like(self.W_in), ORDINARY)
+        W_gate, self.gate_in, self.gate_bias = given.gates(gate, W, self.W_in)
+        self.taps = given.connections(W, W_gate)
+        self.links = np.take_along_axis(W, self.taps, axis=1)
+        self.gate_links = np.take_along_axis(W_gate, self.taps, axis=1)
+        return self
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return int(self.tau.size)
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs each unit hears."""
+        return int(self.W_in.shape[1])
+
+    @property
+    def liquid(self) -> bool:
+        """Whether time goes faster or slower for some unit than it does: whether rates are not 1.
+
+        >>> Reservoir(20, 1).liquid, Reservoir.from_arrays(np.eye(20), np.ones((20, 1))).liquid
+        (True, False)
+        """
+        ordinary = self.gate_bias == self.gate_bias.dtype.type(ORDINARY)
+        return bool(self.gate_links.any() or self.gate_in.any() or not ordinary.all())
+
+    @property
+    def spectral_radius(self) -> float:
+        """The magnitude of the largest eigenvalue of `W`; costs O(units^3)."""
+        return _radius(self.taps, self.links)
+
     @property
     def W(self) -> Array:  # noqa: N802 - the letter the field uses
         """The recurrent weights as a dense matrix (units, units): row i is what unit i hears."""
         return dense(self.taps, self.links)
+
+    @property
+    def W_gate(self) -> Array:  # noqa: N802
+        """What each unit's gate hears of the others, (units, units), likewise."""
+        return dense(self.taps, self.gate_links)
 
     def step(self, x: Array, u: Array, dt: float) -> Array:
         """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
