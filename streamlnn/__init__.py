@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from streamlnn.model.records import Event as Event
     from streamlnn.model.records import Forecast as Forecast
     from streamlnn.model.records import Record as Record
+    from streamlnn.model.reservoir import Reservoir as Reservoir
 
-__all__ = ["Bank", "Event", "Forecast", "Forecaster", "OnlineESN", "Record", "__version__"]
+__all__ = [
+    "Bank",
+    "Event",
+    "Forecast",
+    "Forecaster",
+    "OnlineESN",
+    "Record",
+    "Reservoir",
+    "__version__",
+]
 
 __version__ = version("streamlnn")
 
@@ -25,6 +35,7 @@ _HOME = {
     "Forecaster": "streamlnn.model.forecaster",
     "OnlineESN": "streamlnn.model.online_esn",
     "Record": "streamlnn.model.records",
+    "Reservoir": "streamlnn.model.reservoir",
 }
 
 

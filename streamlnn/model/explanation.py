@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from streamlnn.model.features import joint_groups
 from streamlnn.model.mixture import expert_weights
-from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, SPECTRAL_RADIUS
+from streamlnn.model.reservoir import (
+    LEAST_RATE,
+    RATE_SPAN,
+    SPECTRAL_RADIUS,
+    Reservoir,
+    dense,
+    is_liquid,
+    largest_eigenvalue,
+)
+from streamlnn.model.scaling import settled_level
 from streamlnn.model.state import PUSHED, State
 
 Array = NDArray[Any]
@@ -29,19 +38,49 @@ def weights(state: State) -> Array:
     return out
 
 
-def reservoir(state: State) -> dict[str, Any]:
+def as_reservoir(state: State) -> Reservoir:
+    """Return the reservoir as it is stepped now: intrinsic plasticity's gains in its weights."""
+    gain = state.ip_gain[:, None]
+    return Reservoir.from_arrays(
+        gain * dense(state.taps, state.W),
+        gain * state.W_in.T,
+        state.ip_gain * state.bias + state.ip_bias,
+        tau=state.tau,
+        gate=(dense(state.taps, state.W_gate), state.gate_in.T, state.gate_bias),
+        dtype=state.x.dtype,
+    )
+
+
+def heard(state: State) -> Array:
+    """Return what the random units heard of the newest record, (fields,)."""
+    pairs = zip(state.scales, state.history[:, 0], strict=True)
+    return np.array([settled_level(scale, value) for scale, value in pairs])
+
+
+def spectral_radius(state: State, drawn: State) -> float:
+    """Return the magnitude of the largest eigenvalue of the recurrent weights.
+
+    It is known of weights that were `drawn`; of others it costs O(units^3).
+    """
+    if np.array_equal(state.taps, drawn.taps) and np.array_equal(state.W, drawn.W):
+        return SPECTRAL_RADIUS
+    return largest_eigenvalue(state.taps, state.W)
+
+
+def reservoir(state: State, spectral_radius: float) -> dict[str, Any]:
     """Return what the fixed random units are like, as JSON can say it.
 
-    `units` recurrent ones, of `fan_in` connections each, scaled to `spectral_radius`; `tau` the
+    `units` recurrent ones, of `fan_in` connections each, with this `spectral_radius`; `tau` the
     least and the greatest of their time constants, in usual steps, and `rate` the least and the
     greatest factor by which what a unit hears makes its time go; `lag_units` the units on the lags.
     """
+    liquid = is_liquid(state.W_gate, state.gate_in, state.gate_bias)
     return {
         "units": int(state.tau.size),
         "fan_in": int(state.taps.shape[1]),
-        "spectral_radius": SPECTRAL_RADIUS,
+        "spectral_radius": spectral_radius,
         "tau": [float(state.tau.min()), float(state.tau.max())],
-        "rate": [LEAST_RATE, LEAST_RATE + RATE_SPAN],
+        "rate": [LEAST_RATE, LEAST_RATE + RATE_SPAN] if liquid else [1.0, 1.0],
         "lag_units": int(state.V_bias.size),
     }
 

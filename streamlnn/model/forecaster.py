@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from streamlnn.model import arrays, explanation, monitor, season_finding, steppi
 from streamlnn.model.clock import CADENCE, LAST
 from streamlnn.model.compiled import direct
 from streamlnn.model.experts import expert_names
-from streamlnn.model.initial import initial_state
+from streamlnn.model.initial import hearing, initial_state
 from streamlnn.model.mixture import MIXTURES
 from streamlnn.model.newest import newest
 from streamlnn.model.records import Event, Forecast
-from streamlnn.model.reservoir import dense
+from streamlnn.model.reservoir import Reservoir, dense
 from streamlnn.model.saved import checked
+from streamlnn.model.scaling import SETTLED_MEAN, SETTLED_SPREAD
 from streamlnn.model.settings import Settings, listed
 from streamlnn.model.state import (
     NEXT_LOOK,
@@ -67,6 +68,8 @@ class Forecaster:
     fields: how many values a record has; `targets` the fields to forecast, all unless given.
     level: the share of values that the bands are to hold. units: of each half of the reservoir.
     every: the usual seconds from one record to the next; learned unless given.
+    reservoir: the recurrent half to begin with, of `Reservoir.from_arrays` say, instead of a drawn
+    one; `units` are then as many as it has.
 
     How it works, in order, for each record: the forecasts that have fallen due are settled: their
     errors are scored as issued, the intervals and the weights of the experts learn from them, and
@@ -99,6 +102,7 @@ class Forecaster:
         dtype: str = "float32",
         every: float | None = None,
         plasticity: bool = False,
+        reservoir: Reservoir | None = None,
     ) -> None:
         self._settings = Settings(
             listed("horizons", horizons),
@@ -106,14 +110,15 @@ class Forecaster:
             targets if targets is None else listed("targets", targets),
             listed("seasons", seasons),
             level,
-            units,
+            units if reservoir is None else reservoir.units,
             seed,
             dtype,
             every,
             plasticity,
         )
         self._by_time, self._scalar = self._settings.by_time, fields == 1
-        self._bind(_unlearned(self._settings))
+        fresh = _unlearned(self._settings)
+        self._bind(fresh if reservoir is None else hearing(fresh, reservoir))
 
     def step(self, time: float | None, values: ArrayLike) -> Forecast:
         """Learn from one record and forecast what follows it.
@@ -254,7 +259,48 @@ class Forecaster:
     @property
     def reservoir(self) -> dict[str, Any]:
         """What the fixed random units are like: see `explanation.reservoir`."""
-        return explanation.reservoir(self._state)
+        return explanation.reservoir(self._state, self._spectral_radius)
+
+    @cached_property
+    def _spectral_radius(self) -> float:
+        return explanation.spectral_radius(self._state, _unlearned(self._settings))
+
+    def to_reservoir(self) -> Reservoir:
+        """Return a copy of the reservoir, to step elsewhere or to begin another model with.
+
+        It follows `reservoir_state` when it is stepped with what is `heard`, record by record.
+
+        >>> model = Forecaster([1], units=50, dtype="float64")
+        >>> twin, x = model.to_reservoir(), model.reservoir_state
+        >>> for value in np.sin(np.arange(100) / 5):
+        ...     told = model.step(None, value)
+        ...     x = twin.step(x, model.heard, dt=1.0)
+        >>> np.allclose(x, model.reservoir_state)
+        True
+        """
+        return explanation.as_reservoir(self._state)
+
+    @property
+    def heard(self) -> Array:
+        """What the units heard of the newest record, (fields,): a copy.
+
+        Each value, a missing one filled in, standardised by `heard_mean` and `heard_spread` and
+        kept within +-5; 0 while a field has no spread yet.
+        """
+        return explanation.heard(self._state)
+
+    @property
+    def heard_mean(self) -> Array:
+        """The mean by which the units hear each field, (fields,), as of the newest record.
+
+        It is settled while a stream is young and moves only when its values have left it far.
+        """
+        return self._state.scales[:, SETTLED_MEAN].copy()
+
+    @property
+    def heard_spread(self) -> Array:
+        """The standard deviation by which the units hear each field, (fields,); 0 before any."""
+        return self._state.scales[:, SETTLED_SPREAD].copy()
 
     @property
     def reservoir_state(self) -> Array:
@@ -271,7 +317,7 @@ class Forecaster:
     def connectivity(self) -> Array:
         """The weights of the reservoir, (units, units): row i is what unit i hears of the others.
 
-        They are drawn at random and never learn.
+        They are drawn at random, or given, and never learn.
         """
         return dense(self._state.taps, self._state.W)
 

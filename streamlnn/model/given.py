@@ -48,7 +48,7 @@ def time_constants(
         raise ValueError("give tau or leak, not both: leak is 1 - exp(-1 / tau)")
     if tau is not None:
         slow = per_unit("tau", tau, units, dtype)
-        return _within("tau", slow, slow > 0.0, "positive")
+        return np.clip(_within("tau", slow, slow > 0.0, "positive"), SHORTEST_TAU, None)
     share = per_unit("leak", 1.0 if leak is None else leak, units, "float64")
     _within("leak", share, (share > 0.0) & (share <= 1.0), "in (0, 1]")
     with np.errstate(divide="ignore"):

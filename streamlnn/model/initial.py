@@ -35,6 +35,20 @@ def initial_state(settings: Settings) -> State:
     return State(**parts, **_waiting(settings, parts), **initial_seasons(settings))
 
 
+def hearing(state: State, reservoir: Reservoir) -> State:
+    """Return a state that has seen nothing, with this reservoir in place of the drawn one.
+
+    Raises `ValueError` where it hears another number of inputs than the model has fields.
+    """
+    if reservoir.inputs != state.values.size:
+        raise ValueError(
+            f"the reservoir hears {reservoir.inputs} inputs; this model has fields="
+            f"{state.values.size}"
+        )
+    given = reservoir.stepped(state.x.dtype)
+    return state._replace(**given, drive=given["bias"].copy(), gate=given["gate_bias"].copy())
+
+
 def _fixed(settings: Settings) -> dict[str, NDArray[Any]]:
     joint, own = joint_learners(settings), own_learners(settings)
     return {
@@ -65,14 +79,7 @@ def _units(units: int, fields: int, seed: int, dtype: str) -> dict[str, NDArray[
     reservoir = Reservoir(units, fields, seed, dtype=dtype)
     lag_units = LagUnits(units, fields * lags_of(fields), seed, dtype=dtype)
     return {
-        "taps": reservoir.taps.astype(np.int64),
-        "W": reservoir.links,
-        "W_in": by_inputs(reservoir.W_in),
-        "bias": reservoir.bias,
-        "tau": reservoir.tau,
-        "W_gate": reservoir.gate_links,
-        "gate_in": by_inputs(reservoir.gate_in),
-        "gate_bias": reservoir.gate_bias,
+        **reservoir.stepped(dtype),
         "V": by_inputs(lag_units.V),
         "V_bias": lag_units.bias,
     }

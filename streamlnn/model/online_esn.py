@@ -15,7 +15,7 @@ from streamlnn.model import network
 from streamlnn.model.compiled import direct
 from streamlnn.model.network import COUNTS, ROOM, Network
 from streamlnn.model.readout import unit_factor
-from streamlnn.model.reservoir import Reservoir, by_inputs, dense
+from streamlnn.model.reservoir import Reservoir, dense
 from streamlnn.model.saved import same_form
 from streamlnn.model.waiting import turns
 
@@ -69,15 +69,15 @@ def _need(sound: bool, rule: str, given: object) -> None:
         raise ValueError(f"{rule}, not {given!r}")
 
 
-def initial_network(settings: EsnSettings) -> Network:
-    """Return the arrays of a network that has seen nothing."""
+def initial_network(settings: EsnSettings, reservoir: Reservoir | None = None) -> Network:
+    """Return the arrays of a network that has seen nothing, on this reservoir or a drawn one."""
     d, units, dtype = settings.inputs, settings.units, settings.dtype
     return Network(
         horizons=np.array(settings.horizons, np.int64),
         targets=np.array(settings.outputs, np.int64),
         manner=np.array([settings.forgetting, settings.ridge]),
         liquid=np.array([settings.liquid]),
-        **_units(settings),
+        **_units(reservoir or _drawn(settings), settings.dtype),
         counts=np.zeros(COUNTS, np.int64),
         heard=np.zeros(d, dtype),
         window=np.zeros(settings.lags * d, dtype),
@@ -87,8 +87,8 @@ def initial_network(settings: EsnSettings) -> Network:
     )
 
 
-def _units(settings: EsnSettings) -> dict[str, Array]:
-    drawn = Reservoir(
+def _drawn(settings: EsnSettings) -> Reservoir:
+    return Reservoir(
         settings.units,
         settings.inputs,
         settings.seed,
@@ -99,18 +99,18 @@ def _units(settings: EsnSettings) -> dict[str, Array]:
         bias=settings.bias,
         dtype=settings.dtype,
     )
+
+
+def _units(reservoir: Reservoir, dtype: str) -> dict[str, Array]:
+    arrays = reservoir.stepped(dtype)
+    links, gate_links = arrays.pop("W"), arrays.pop("W_gate")
     return {
-        "taps": drawn.taps.astype(np.int64),
-        "links": drawn.links,
-        "W_in": by_inputs(drawn.W_in),
-        "bias": drawn.bias,
-        "tau": drawn.tau,
-        "half": np.tanh(0.5 / drawn.tau),
-        "gate_links": drawn.gate_links,
-        "gate_in": by_inputs(drawn.gate_in),
-        "gate_bias": drawn.gate_bias,
-        "drive": drawn.bias.copy(),
-        "gate": drawn.gate_bias.copy(),
+        **arrays,
+        "links": links,
+        "gate_links": gate_links,
+        "half": np.tanh(0.5 / arrays["tau"]),
+        "drive": arrays["bias"].copy(),
+        "gate": arrays["gate_bias"].copy(),
     }
 
 
@@ -144,7 +144,9 @@ class OnlineESN:
     scale are drawn, log-uniform. fan_in: how many units each unit hears. liquid: whether what a
     unit hears makes its time go faster or slower. forgetting: the weight kept from sample to
     sample. ridge: the pull towards weights of 0, kept up by a pseudo-observation every 4th sample
-    (see `Readout`); 1e-8 is best on noise-free chaos, 1e-2 on noisy sensors.
+    (see `Readout`); 1e-8 is best on noise-free chaos, 1e-2 on noisy sensors. reservoir: one to
+    begin with, of `Reservoir.from_arrays` say, instead of a drawn one; `units`, `inputs`, `fan_in`
+    and `liquid` are then its own.
 
     A missing value is NaN: the units hear the last one known, and nothing is learned from it.
 
@@ -178,7 +180,11 @@ class OnlineESN:
         ridge: float = 1e-4,
         seed: int = 1,
         dtype: str = "float32",
+        reservoir: Reservoir | None = None,
     ) -> None:
+        if reservoir is not None:
+            units, inputs, liquid = reservoir.units, reservoir.inputs, reservoir.liquid
+            fan_in = reservoir.taps.shape[1]
         self._settings = EsnSettings(
             tuple(horizons),
             inputs,
@@ -196,7 +202,7 @@ class OnlineESN:
             seed,
             dtype,
         )
-        self._bind(initial_network(self._settings))
+        self._bind(initial_network(self._settings, reservoir))
 
     def step(self, u: ArrayLike) -> Array:
         """Learn from one record and forecast what follows it: (horizons,).

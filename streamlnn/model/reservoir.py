@@ -127,7 +127,7 @@ class Reservoir:
         fan_in = min(fan_in, units)
         self.taps = np.stack([random.permutation(units)[:fan_in] for _ in range(units)])
         links = random.uniform(-1.0, 1.0, (units, fan_in))
-        self.links = (links * spectral_radius / _radius(self.taps, links)).astype(dtype)
+        self.links = (links * spectral_radius / largest_eigenvalue(self.taps, links)).astype(dtype)
         W_in = random.uniform(-1.0, 1.0, (units, inputs)) / np.sqrt(inputs)
         loud = _log_uniform(random, input_scale, units)
         self.W_in = (W_in * loud[:, None]).astype(dtype)
@@ -194,13 +194,12 @@ class Reservoir:
         >>> Reservoir(20, 1).liquid, Reservoir.from_arrays(np.eye(20), np.ones((20, 1))).liquid
         (True, False)
         """
-        ordinary = self.gate_bias == self.gate_bias.dtype.type(ORDINARY)
-        return bool(self.gate_links.any() or self.gate_in.any() or not ordinary.all())
+        return is_liquid(self.gate_links, self.gate_in, self.gate_bias)
 
     @property
     def spectral_radius(self) -> float:
         """The magnitude of the largest eigenvalue of `W`; costs O(units^3)."""
-        return _radius(self.taps, self.links)
+        return largest_eigenvalue(self.taps, self.links)
 
     @property
     def W(self) -> Array:  # noqa: N802 - the letter the field uses
@@ -211,6 +210,26 @@ class Reservoir:
     def W_gate(self) -> Array:  # noqa: N802
         """What each unit's gate hears of the others, (units, units), likewise."""
         return dense(self.taps, self.gate_links)
+
+    def stepped(self, dtype: DTypeLike) -> dict[str, Array]:
+        """Return copies of the arrays as they are stepped in a dtype, by their names in a `State`.
+
+        Raises `ValueError` where a number is too large for it.
+        """
+        arrays = {
+            "W": self.links,
+            "W_in": by_inputs(self.W_in),
+            "bias": self.bias,
+            "tau": self.tau,
+            "W_gate": self.gate_links,
+            "gate_in": by_inputs(self.gate_in),
+            "gate_bias": self.gate_bias,
+        }
+        with np.errstate(over="ignore"):
+            cast = {name: one.astype(dtype) for name, one in arrays.items()}
+        if not all(np.isfinite(one).all() for one in cast.values()):
+            raise ValueError(f"the reservoir holds numbers too large for {np.dtype(dtype)}")
+        return {"taps": self.taps.astype(np.int64), **cast}
 
     def step(self, x: Array, u: Array, dt: float) -> Array:
         """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
@@ -259,5 +278,12 @@ def dense(taps: Array, links: Array) -> Array:
     return W
 
 
-def _radius(taps: Array, links: Array) -> float:
+def is_liquid(gate_links: Array, gate_in: Array, gate_bias: Array) -> bool:
+    """Tell whether time goes at another rate than 1 for some unit."""
+    ordinary = np.allclose(gate_bias, ORDINARY, rtol=1e-6)
+    return bool(gate_links.any() or gate_in.any() or not ordinary)
+
+
+def largest_eigenvalue(taps: Array, links: Array) -> float:
+    """Return the magnitude of the largest eigenvalue of connections (units, fan_in)."""
     return float(np.abs(np.linalg.eigvals(dense(taps, links))).max())

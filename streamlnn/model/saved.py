@@ -3,7 +3,8 @@
 The compiled loops trust what passes here. What was learned comes from the saved arrays; what only
 the settings decide, the level of the bands and the cadence where it is given, from the settings,
 so that a changed one holds from the next record on. The random units stay those that the readouts
-learned on: a changed seed is for a model that begins anew.
+learned on: a changed seed is for a model that begins anew, and a reservoir that was given has as
+many connections a unit as it has.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def checked(fresh: State, arrays: Mapping[str, NDArray[Any]]) -> State:
     if set(arrays) != set(State._fields):
         odd = ", ".join(sorted(set(arrays) ^ set(State._fields)))
         raise StateError(f"saved state has other arrays than this version: {odd}")
+    fresh = _connected(fresh, arrays["taps"])
     while fresh.waiting_at.size < min(len(arrays["waiting_at"]), MOST_WAITING):
         fresh = grown(fresh)
     for name, want in fresh._asdict().items():
@@ -43,6 +45,18 @@ def checked(fresh: State, arrays: Mapping[str, NDArray[Any]]) -> State:
             raise StateError(f"saved array {name!r} is not what these settings ask for")
     _indices_inside(state)
     return _under(fresh, state)
+
+
+def _connected(fresh: State, taps: NDArray[Any]) -> State:
+    """Return `fresh` with room for as many connections a unit as `taps` has."""
+    units = fresh.x.size
+    if taps.ndim != 2 or not 1 <= taps.shape[1] <= units:
+        return fresh
+    names = ("taps", "W", "W_gate")
+    have = {name: getattr(fresh, name) for name in names}
+    return fresh._replace(
+        **{name: np.empty((units, taps.shape[1]), one.dtype) for name, one in have.items()}
+    )
 
 
 def _under(fresh: State, state: State) -> State:
