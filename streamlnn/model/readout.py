@@ -299,6 +299,21 @@ class Readout:
             self.relax(*self.refresh(self.count // REFRESH_EVERY))
         return errors
 
+    def stand(self, weights: Array, precision: Array) -> None:
+        """Go on from least squares over past samples, whose forgetting counts from now.
+
+        weights (outputs, features); precision (features, features), F'F + ridge I of their
+        features F. Raises `numpy.linalg.LinAlgError` for one that is not positive definite. Costs
+        O(features^3).
+        """
+        # precision = L L', so P = L^-T L^-1, and L^-T is upper triangular
+        root = np.linalg.inv(np.linalg.cholesky(np.asarray(precision, np.float64))).T
+        diagonal = np.diagonal(root)
+        self.D[...], unit, start = diagonal**2, root / diagonal, column_start.py_func
+        for j in range(self.D.size):
+            self.U[start(j) : start(j) + j] = unit[:j, j]
+        self.weights[...] = weights
+
     def absorb(self, x: Array) -> Array:
         """Take `x` into the covariance and return the gain (features,) it earned."""
         gain = np.empty_like(self.D)

@@ -1,0 +1,467 @@
+"""ESN: an echo state network as a torch module; the reservoir is fixed, the readout learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from streamlnn.interop.torch.learning import aligned, learn, least_squares, put_into, weights_of
+from streamlnn.interop.torch.states import Units, dense, states
+from streamlnn.model.forecaster import Forecaster
+from streamlnn.model.given import time_constants
+from streamlnn.model.readout import Readout
+from streamlnn.model.reservoir import Reservoir
+
+CHUNK = 512
+"""Steps whose states are held at once where only the last one is asked for."""
+
+LEARNED = ("U", "D", "count")
+"""What a readout that learns online knows beside its weights: saved with the network."""
+
+Span = tuple[float, float]
+
+
+class ESN(nn.Module):
+    """An echo state network: a fixed random reservoir of leaky tanh units, and a linear readout.
+
+    `model(x)` with x (batch, time, input_size) gives (batch, output_size) from the last state, or
+    from every state with `every_step`. Only `W_out`, an `nn.Linear`, is trainable: in closed form
+    (`fit`), online (`partial_fit`), or by any optimiser. Scale the inputs to a deviation of about
+    1 yourself.
+
+    spectral_radius: of the recurrent weights; below 1 the state forgets where it began. fan_in: how
+    many units each unit hears. leak: the share of the way to its drive that a unit covers in a
+    step, in (0, 1]; or tau, its time constant in steps: a number, or the ends between which each
+    unit's is drawn, log-uniform. input_scale: how loud the inputs are heard, a number or likewise
+    two ends. bias: each unit's is uniform within +-bias. liquid: whether what a unit hears makes
+    its time go faster or slower (Hasani et al. 2021). washout: so many first steps of a sequence
+    that begins at rest are not learned from. forgetting: the weight that `partial_fit` keeps of the
+    past from step to step. ridge: the pull of the readout towards 0. The same seed draws the same
+    weights, on every device; torch's generator draws only what W_out begins with.
+
+    Buffers: `taps` and `links` (units, fan_in), which unit each connection comes from and how
+    strong it is, `W_in` (units, inputs), `bias`, `tau` (units,), and with `liquid` those of the
+    gates. `W_res` is the connections as a matrix (units, units), row i what unit i hears.
+
+    A step costs O(units * (fan_in + inputs)) on a CPU, in the daemon's compiled loops, where fan_in
+    is no more than 64 or an eighth of the units; else, on other devices, and where a gradient has
+    to reach the inputs, O(units^2) in torch. Jaeger 2001 (echo states); Jaeger et al. 2007 (leaky
+    units).
+
+    >>> x = torch.sin(torch.arange(1000.0) / 5).reshape(1, -1, 1)
+    >>> model = ESN(1, 100, 1, tau=(0.5, 10.0), washout=100).fit(x[:, :-1], x[:, 1:])
+    >>> y, state = model(x[:, :900], return_state=True)
+    >>> bool((y - x[:, 900]).abs() < 1e-3)
+    True
+    >>> y = model(x[:, 900:950], state)  # goes on from there
+    >>> bool((y - x[:, 950]).abs() < 1e-3)
+    True
+    """
+
+    taps: Tensor
+    links: Tensor
+    W_in: Tensor
+    bias: Tensor
+    tau: Tensor
+    gate_links: Tensor | None
+    gate_in: Tensor | None
+    gate_bias: Tensor | None
+    location: Tensor | None
+    scale: Tensor | None
+
+    def __init__(
+        self,
+        input_size: int,
+        reservoir_size: int,
+        output_size: int,
+        *,
+        spectral_radius: float = 0.9,
+        fan_in: int = 10,
+        leak: float | None = None,
+        tau: float | Span | None = None,
+        input_scale: float | Span = 1.0,
+        bias: float = 0.2,
+        liquid: bool = False,
+        washout: int = 0,
+        forgetting: float = 0.9995,
+        ridge: float = 1e-4,
+        seed: int = 1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        drawn = _drawn(
+            reservoir_size,
+            input_size,
+            seed,
+            leak=leak,
+            tau=tau,
+            input_scale=input_scale,
+            spectral_radius=spectral_radius,
+            fan_in=fan_in,
+            bias=bias,
+        )
+        self._furnish(drawn, output_size, liquid, (washout, forgetting, ridge), device, dtype)
+
+    @classmethod
+    def from_reservoir(
+        cls,
+        reservoir: Reservoir,
+        output_size: int,
+        *,
+        washout: int = 0,
+        forgetting: float = 0.9995,
+        ridge: float = 1e-4,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ESN:
+        """Return a network with the units of `reservoir`, which may be made of any arrays.
+
+        See `Reservoir.from_arrays`. A `W_out` that has learned nothing is put on top.
+
+        >>> W, W_in = np.diag([0.5, -0.5]), np.ones((2, 1))
+        >>> model = ESN.from_reservoir(Reservoir.from_arrays(W, W_in), output_size=1)
+        >>> model.states(torch.ones(1, 2, 1))[0, -1]
+        tensor([0.8811, 0.5501])
+        """
+        self = cls.__new__(cls)
+        nn.Module.__init__(self)
+        learned = washout, forgetting, ridge
+        self._furnish(reservoir, output_size, reservoir.liquid, learned, device, dtype)
+        return self
+
+    @classmethod
+    def from_forecaster(
+        cls,
+        forecaster: Forecaster,
+        output_size: int | None = None,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ESN:
+        """Return a network with a streaming forecaster's reservoir; it takes values as they come.
+
+        They are standardised as the forecaster has settled to do it (buffers `location` and
+        `scale`), in float64, and the network goes through the same states from
+        `state=torch.tensor(forecaster.reservoir_state)` on, for as long as the stream keeps its
+        level, and none of its values is missing or held as a glitch. `dt` is in usual steps, the
+        forecaster's `cadence`. `W_out`, one output for each horizon and target unless told, has
+        learned nothing: a forecaster's readouts look at more than the reservoir.
+        """
+        told = forecaster.settings
+        targets = told["fields"] if told["targets"] is None else len(told["targets"])
+        outputs = len(told["horizons"]) * targets if output_size is None else output_size
+        self = cls.from_reservoir(
+            forecaster.to_reservoir(),
+            outputs,
+            device=device,
+            dtype=dtype or getattr(torch, told["dtype"]),
+        )
+        mean, spread = forecaster.heard_mean, forecaster.heard_spread
+        self.location = torch.tensor(mean, device=device)
+        self.scale = torch.tensor(np.where(spread > 0.0, spread, np.inf), device=device)
+        return self
+
+    def to_reservoir(self) -> Reservoir:
+        """Return the units as a `Reservoir`, for a streaming `Forecaster` or an `OnlineESN`.
+
+        >>> model = ESN(1, 50, 1, liquid=True)
+        >>> forecaster = Forecaster([1, 12], reservoir=model.to_reservoir())
+        """
+        gate = None
+        if self.gate_links is not None and self.gate_in is not None and self.gate_bias is not None:
+            gate = tuple(
+                map(_array, (dense(self.taps, self.gate_links), self.gate_in, self.gate_bias))
+            )
+        W, W_in, bias, tau = map(_array, (self.W_res, self.W_in, self.bias, self.tau))
+        return Reservoir.from_arrays(W, W_in, bias, tau=tau, gate=gate)
+
+    @property
+    def W_res(self) -> Tensor:  # noqa: N802 - the article's name
+        """The recurrent weights, (units, units): row i is what unit i hears."""
+        return dense(self.taps, self.links)
+
+    @property
+    def input_size(self) -> int:
+        """How many inputs a step has."""
+        return self.W_in.shape[1]
+
+    @property
+    def reservoir_size(self) -> int:
+        """How many units there are."""
+        return self.W_in.shape[0]
+
+    @property
+    def output_size(self) -> int:
+        """How many outputs the readout has."""
+        return self.W_out.out_features
+
+    # ----------------------------------------------------------------------------------- running
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        *,
+        dt: Tensor | float | None = None,
+        every_step: bool = False,
+        return_state: bool = False,
+    ) -> Any:
+        """Return the readout of the last state, (batch, output_size).
+
+        x (batch, time, input_size), or (time, input_size) for one sequence, whose results have no
+        batch either. `state` (batch, units) is where to begin, zeros unless given; `dt` the time
+        before each step, in steps: a number, (time,) or (batch, time), 1 unless given. With
+        `every_step` the readout of every state, (batch, time, output_size). With `return_state`
+        also the last state, (batch, units), detached, to go on from. Raises `ValueError` for
+        shapes that do not fit, and `TypeError` for another dtype than the network's.
+        """
+        if every_step:
+            visited = self.states(x, state, dt=dt)
+            y, last = self.W_out(visited), visited[..., -1:, :].squeeze(-2)
+        else:
+            last = self._last_state(x, state, dt)
+            y = self.W_out(last)
+        return (y, last.detach()) if return_state else y
+
+    def states(
+        self, x: Tensor, state: Tensor | None = None, *, dt: Tensor | float | None = None
+    ) -> Tensor:
+        """Return the state after every step, (batch, time, units); arguments as of `forward`."""
+        u, elapsed, begin = self._taken(x, state, dt)
+        visited = states(u, elapsed, begin, self._units()).transpose(0, 1)
+        return visited if x.dim() == 3 else visited[0]
+
+    def _last_state(self, x: Tensor, state: Tensor | None, dt: Tensor | float | None) -> Tensor:
+        u, elapsed, last = self._taken(x, state, dt)
+        for part, times in zip(u.split(CHUNK), elapsed.split(CHUNK), strict=True):
+            last = states(part, times, last, self._units())[-1]
+        return last if x.dim() == 3 else last[0]
+
+    def _taken(
+        self, x: Tensor, state: Tensor | None, dt: Tensor | float | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs (time, batch, inputs), times (time, batch) and where to begin, checked."""
+        if x.dim() not in (2, 3) or x.shape[-1] != self.input_size:
+            wanted = f"(batch, time, {self.input_size}) or (time, {self.input_size})"
+            raise ValueError(f"x has shape {tuple(x.shape)}; {wanted} is wanted")
+        if x.shape[-2] == 0:
+            raise ValueError("x holds no step")
+        if x.dtype != self.W_in.dtype and self.location is None:
+            raise TypeError(
+                f"x is {x.dtype}, the network {self.W_in.dtype}; pass x.to({self.W_in.dtype})"
+            )
+        u = (x if x.dim() == 3 else x[None]).transpose(0, 1)
+        if self.location is not None and self.scale is not None:
+            u = ((u - self.location) / self.scale).clamp(-5.0, 5.0).to(self.W_in)
+        return u, self._elapsed(dt, u), self._begun(state, u, x.dim() == 3)
+
+    def _elapsed(self, dt: Tensor | float | None, u: Tensor) -> Tensor:
+        time, batch = u.shape[:2]
+        if dt is None:
+            return u.new_ones(time, batch)
+        given = torch.as_tensor(dt, dtype=u.dtype, device=u.device)
+        if given.shape not in ((), (time,), (batch, time)):
+            raise ValueError(
+                f"dt has shape {tuple(given.shape)}; a number, ({time},) or ({batch}, {time}) "
+                "is wanted"
+            )
+        return (given if given.dim() else given.expand(time)).expand(batch, time).T
+
+    def _begun(self, state: Tensor | None, u: Tensor, batched: bool) -> Tensor:
+        wanted = (u.shape[1], self.reservoir_size) if batched else (self.reservoir_size,)
+        if state is None:
+            return u.new_zeros(u.shape[1], self.reservoir_size)
+        if state.shape != wanted:
+            raise ValueError(f"state has shape {tuple(state.shape)}; {wanted} is wanted")
+        return state if batched else state[None]
+
+    # ---------------------------------------------------------------------------------- learning
+
+    def fit(
+        self,
+        x: Tensor | Sequence[Tensor],
+        y: Tensor | Sequence[Tensor],
+        state: Tensor | None = None,
+        *,
+        dt: Tensor | float | None = None,
+    ) -> ESN:
+        """Train `W_out` in closed form, by ridge regression; return the network.
+
+        x as of `forward`, with y (batch, time, output_size) for every step, or (batch, output_size)
+        for the last state; or both without a batch; or lists of such sequences, of any lengths. A
+        step whose target is NaN in any output is left out. All that was learned before is
+        forgotten; `partial_fit` goes on from what this finds. Raises `ValueError` for shapes that
+        do not fit, for inputs that are not finite, and where no step is left to learn from. Costs
+        O(units^2) a step, and O(units^3).
+        """
+        washout = self.washout if state is None else 0
+        pairs = (
+            aligned(self.states(one, state, dt=dt).detach(), wanted, self.output_size, washout)
+            for one, wanted in zip(_listed(x), _listed(y), strict=True)
+        )
+        weights, precision = least_squares(pairs, 1 + self.reservoir_size, self.ridge)
+        self._readout = self._fresh_readout()
+        self._readout.stand(weights, precision)
+        put_into(self.W_out, weights)
+        return self
+
+    def partial_fit(
+        self,
+        x: Tensor,
+        y: Tensor,
+        state: Tensor | None = None,
+        *,
+        dt: Tensor | float | None = None,
+        return_state: bool = False,
+    ) -> Any:
+        """Learn step by step, and return what the readout said of each *before* it learned it.
+
+        By the daemon's own recursive least squares (`streamlnn.model.readout`), in float64 on the
+        CPU. x, y, state and dt as of `fit`, no lists; of several sequences each step of all comes
+        before the next. An output whose target is NaN is not learned from. It begins with what
+        `fit`, an optimiser or it itself made of `W_out`. Returns the shape of y, and with
+        `return_state` also the last state. Raises as `fit`. Costs O(units^2) a step.
+        """
+        visited = self.states(x, state, dt=dt).detach()
+        washout = self.washout if state is None else 0
+        steps, targets = aligned(visited, y, self.output_size, washout)
+        if self._readout is None:
+            self._readout = self._fresh_readout()
+        self._readout.weights[...] = weights_of(self.W_out)
+        said = learn(self._readout, steps, targets).transpose(0, 1).reshape(y.shape).to(y)
+        put_into(self.W_out, self._readout.weights)
+        return (said, visited[..., -1, :]) if return_state else said
+
+    def _fresh_readout(self) -> Readout:
+        features, outputs = 1 + self.reservoir_size, self.output_size
+        return Readout(features, outputs, forgetting=self.forgetting, ridge=self.ridge)
+
+    # ------------------------------------------------------------------------------------- saving
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._readout is not None:
+            for name in LEARNED:
+                value = np.array(getattr(self._readout, name))
+                destination[f"{prefix}online_{name}"] = torch.from_numpy(value)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        kept = {name: state_dict.pop(f"{prefix}online_{name}", None) for name in LEARNED}
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self._readout = None
+        if all(value is not None for value in kept.values()):
+            self._readout = self._fresh_readout()
+            for name, value in kept.items():
+                _replace(self._readout, name, value)
+
+    # ------------------------------------------------------------------------------------- making
+
+    def _furnish(
+        self,
+        reservoir: Reservoir,
+        output_size: int,
+        liquid: bool,
+        learned: tuple[int, float, float],
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        """Take over the arrays of a reservoir, and put a readout on top."""
+        self.washout, self.forgetting, self.ridge = _checked(*learned)
+        room: dict[str, Any] = {"device": device, "dtype": dtype or torch.get_default_dtype()}
+        self.register_buffer("taps", torch.tensor(reservoir.taps, device=device))
+        for name in ("links", "W_in", "bias", "tau"):
+            self.register_buffer(name, torch.tensor(getattr(reservoir, name), **room))
+        for name in ("gate_links", "gate_in", "gate_bias"):
+            gate = torch.tensor(getattr(reservoir, name), **room) if liquid else None
+            self.register_buffer(name, gate)
+        self.register_buffer("location", None)
+        self.register_buffer("scale", None)
+        self.W_out = nn.Linear(reservoir.units, output_size, **room)
+        self._readout: Readout | None = None
+
+    def _units(self) -> Units:
+        gates = self.gate_links, self.gate_in, self.gate_bias
+        return Units(self.taps, self.links, self.W_in, self.bias, self.tau, *gates)
+
+    def extra_repr(self) -> str:
+        """Return what `repr` shows between the brackets."""
+        liquid = ", liquid=True" if self.gate_links is not None else ""
+        fan_in = self.taps.shape[1]
+        return f"{self.input_size}, {self.reservoir_size}, fan_in={fan_in}{liquid}"
+
+
+def _drawn(
+    units: int,
+    inputs: int,
+    seed: int,
+    *,
+    leak: float | None,
+    tau: float | Span | None,
+    input_scale: float | Span,
+    spectral_radius: float,
+    fan_in: int,
+    bias: float,
+) -> Reservoir:
+    """Return a reservoir drawn with the same seed as the daemon would; raises `ValueError`."""
+    _need(units >= 1, "reservoir_size must be 1 or more", units)
+    _need(inputs >= 1, "input_size must be 1 or more", inputs)
+    _need(0.0 <= spectral_radius < np.inf, "spectral_radius must be 0 or more", spectral_radius)
+    _need(fan_in >= 1, "fan_in must be 1 or more", fan_in)
+    _need(0.0 <= bias < np.inf, "bias must be 0 or more", bias)
+    reservoir = Reservoir(
+        units,
+        inputs,
+        seed,
+        spectral_radius=spectral_radius,
+        fan_in=fan_in,
+        tau=_ends("tau", 1.0 if tau is None else tau),
+        input_scale=_ends("input_scale", input_scale),
+        bias=bias,
+    )
+    if tau is None or leak is not None:
+        reservoir.tau = time_constants(tau, leak, units, "float64")
+    return reservoir
+
+
+def _checked(washout: int, forgetting: float, ridge: float) -> tuple[int, float, float]:
+    _need(washout >= 0, "washout must be 0 or more", washout)
+    _need(0.0 < forgetting <= 1.0, "forgetting must be in (0, 1]", forgetting)
+    _need(0.0 < ridge < np.inf, "ridge must be positive", ridge)
+    return washout, forgetting, ridge
+
+
+def _ends(name: str, given: float | Span) -> Span:
+    low, high = given if isinstance(given, Sequence) else (given, given)
+    _need(0.0 < low <= high < np.inf, f"{name} must be positive, two ends rising", given)
+    return low, high
+
+
+def _need(sound: bool, rule: str, given: object) -> None:
+    if not sound:
+        raise ValueError(f"{rule}, not {given!r}")
+
+
+def _listed(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return [given] if isinstance(given, Tensor) else given
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    return tensor.detach().double().cpu().numpy()
+
+
+def _replace(readout: Readout, name: str, value: Tensor) -> None:
+    if name == "count":
+        readout.count = int(value)
+        return
+    have: NDArray[Any] = getattr(readout, name)
+    if have.shape != tuple(value.shape):
+        raise RuntimeError(
+            f"online_{name} has shape {tuple(value.shape)}; this network wants {have.shape}"
+        )
+    have[...] = _array(value)

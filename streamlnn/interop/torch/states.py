@@ -1,0 +1,164 @@
+"""A reservoir through sequences of tensors: compiled loops where they fit, torch's own elsewhere.
+
+On a CPU, in float32 and float64, sparse reservoirs go through the daemon's own loops
+(`model.sequence`). What is on another device, dense, of another type, or has to be differentiated
+with respect to its inputs goes step by step in torch. Both give the same states to rounding.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, by_inputs
+from streamlnn.model.sequence import FEWEST_BESIDE, MOST_BESIDE, Weights, run_sequences
+
+WORTH_A_THREAD = 1 << 20
+"""Products of weight and state that are worth to be done elsewhere."""
+
+
+class Units(NamedTuple):
+    """The fixed weights of N units of K connections and d inputs, as tensors; no gate: None."""
+
+    taps: Tensor  # (N, K) int64: which unit each connection comes from
+    links: Tensor  # (N, K)
+    W_in: Tensor  # (N, d)
+    bias: Tensor  # (N,)
+    tau: Tensor  # (N,)
+    gate: tuple[Tensor, Tensor, Tensor] | None  # links, W_in and bias likewise
+
+
+def dense(taps: Tensor, links: Tensor) -> Tensor:
+    """Return connections (N, K) as a matrix (N, N)."""
+    return links.new_zeros(len(taps), len(taps)).scatter_add(1, taps, links)
+
+
+def states(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+    """Return every state (T, B, N) from `x` (B, N) on, through u (T, B, d) and dt (T, B)."""
+    if torch.is_grad_enabled() and any(given.requires_grad for given in (u, dt, x)):
+        return _in_torch(u, dt, x, units)
+    if torch.compiler.is_compiling():
+        made: Tensor = torch.ops.streamlnn.reservoir_states(u, dt, x, *_flat(units))
+        return made
+    with torch.no_grad():
+        return _undifferentiated(u, dt, x, units)
+
+
+def _undifferentiated(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+    if _fits_compiled(u, units) and bool(torch.isfinite(u).all()):
+        return _in_compiled(u, dt, x, units)
+    return _in_torch(u, dt, x, units)
+
+
+# ----------------------------------------------------------------------- as torch.compile knows it
+
+
+def _flat(units: Units) -> tuple[Tensor | None, ...]:
+    return (*units[:5], *(units.gate or (None, None, None)))
+
+
+def _from_flat(u: Tensor, dt: Tensor, x: Tensor, *weights: Any) -> Tensor:
+    gate = None if weights[5] is None else weights[5:]
+    return _undifferentiated(u, dt, x, Units(*weights[:5], gate))
+
+
+def _form(u: Tensor, dt: Tensor, x: Tensor, *weights: Any) -> Tensor:  # noqa: ARG001
+    return u.new_empty(u.shape[0], u.shape[1], x.shape[1])
+
+
+torch.library.custom_op(
+    "streamlnn::reservoir_states",
+    _from_flat,
+    mutates_args=(),
+    schema="(Tensor u, Tensor dt, Tensor x, Tensor taps, Tensor links, Tensor W_in, Tensor bias, "
+    "Tensor tau, Tensor? gate_links, Tensor? gate_in, Tensor? gate_bias) -> Tensor",
+)
+
+
+torch.library.register_fake("streamlnn::reservoir_states", _form)
+
+
+# ---------------------------------------------------------------------------------------- in torch
+
+
+def _in_torch(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+    W, heard = dense(units.taps, units.links).T, u @ units.W_in.T + units.bias
+    rates = _rates(u, units)
+    made = []
+    for t in range(len(u)):
+        drive = torch.tanh(torch.addmm(heard[t], x, W))
+        x = torch.lerp(x, drive, _share(rates, t, x, dt[t], units.tau))
+        made.append(x)
+    return torch.stack(made) if made else heard
+
+
+def _rates(u: Tensor, units: Units) -> tuple[Tensor, Tensor] | None:
+    """Return what the gates hear of the inputs (T, B, N), and their matrix; None without gates."""
+    if units.gate is None:
+        return None
+    links, gate_in, bias = units.gate
+    return u @ gate_in.T + bias, dense(units.taps, links).T
+
+
+def _share(
+    rates: tuple[Tensor, Tensor] | None, t: int, x: Tensor, dt: Tensor, tau: Tensor
+) -> Tensor:
+    """Return which share of the way to its drive each unit covers, (B, N)."""
+    elapsed = dt[:, None] / tau
+    if rates is None:
+        return -torch.expm1(-elapsed)
+    heard, W = rates
+    rate = LEAST_RATE + RATE_SPAN * torch.sigmoid(2.0 * torch.addmm(heard[t], x, W))
+    return -torch.expm1(-elapsed * rate)
+
+
+# ---------------------------------------------------------------------------------------- compiled
+
+
+def _fits_compiled(u: Tensor, units: Units) -> bool:
+    on_cpu = u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64)
+    return on_cpu and units.taps.shape[1] <= max(64, len(units.taps) // 8)
+
+
+def _in_compiled(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+    weights = _as_arrays(units)
+    inputs, times, begin = (each.detach().contiguous().numpy() for each in (u, dt, x))
+    made = np.empty((*inputs.shape[:2], begin.shape[1]), inputs.dtype)
+
+    def run(streams: tuple[int, int]) -> None:
+        run_sequences(weights, inputs, times, begin, made, *streams)
+
+    parts = _parts(made, units.taps.shape[1])
+    apply = _pool(torch.get_num_threads()).map if len(parts) > 1 else map
+    list(apply(run, parts))
+    return torch.from_numpy(made)
+
+
+def _as_arrays(units: Units) -> Weights:
+    gate = units.gate or (units.links[:0], units.W_in[:0], units.bias[:0])
+    taps, links, W_in, bias, tau, gate_links, gate_in, gate_bias = (
+        each.detach().numpy() for each in (*units[:5], *gate)
+    )
+    return Weights(
+        taps, links, by_inputs(W_in), bias, tau, gate_links, by_inputs(gate_in), gate_bias
+    )
+
+
+def _parts(made: NDArray[np.floating], fan_in: int) -> list[tuple[int, int]]:
+    """Return ranges of streams, cut where the loops cut them, so that no number depends on it."""
+    streams = made.shape[1]
+    if made.size * fan_in < WORTH_A_THREAD or torch.get_num_threads() == 1:
+        return [(0, streams)]
+    step = MOST_BESIDE if streams >= FEWEST_BESIDE else 1
+    return [(first, min(first + step, streams)) for first in range(0, streams, step)]
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "streamlnn-reservoir")
