@@ -1,8 +1,8 @@
 """A reservoir through whole sequences, of one stream or of many side by side.
 
-`Reservoir.run` is the face; the PyTorch module calls `run_sequences` on its own arrays. Many
-streams are stepped together, so that a weight, once read, serves all
-their states, which lie next to one another: vector instructions where a single stream has to gather.
+`run` is the face; the PyTorch module calls `run_sequences` on its own arrays. Many streams are
+stepped together, so that a weight, once read, serves all their states, which lie next to one
+another: vector instructions where a single stream has to gather.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -50,10 +50,10 @@ class Weights(NamedTuple):
 
 @inlined
 def _same(a, b):
+    differ = 0
     for i in range(a.size):
-        if a[i] != b[i]:
-            return False
-    return True
+        differ += a[i] != b[i]
+    return differ == 0
 
 
 # -------------------------------------------------------------------------------------- one stream
@@ -112,7 +112,7 @@ def _add_four(y, a, b, c, d, p, q, r, s):
 
 @inlined
 def _add_rows(heard, links, taps, x):
-    """Add what one unit hears of x (N, S): four at a time, so that the sum is fetched less often."""
+    """Add what one unit hears of x (N, S), four at a time: the sum is fetched less often."""
     fours = taps.size - taps.size % 4
     for k in range(0, fours, 4):
         a, b, c, d = x[taps[k]], x[taps[k + 1]], x[taps[k + 2]], x[taps[k + 3]]
@@ -247,8 +247,8 @@ def run(
     if begin.shape != (reservoir.units,):
         raise ValueError(f"x has shape {begin.shape}; ({reservoir.units},) is wanted")
     out = np.empty((len(inputs), 1, reservoir.units), kind)
-    given = (np.ascontiguousarray(each[:, None]) for each in (inputs, elapsed))
-    run_sequences(_weights(reservoir), *given, begin[None], out, first=0, last=1)
+    given, times = np.ascontiguousarray(inputs[:, None]), np.ascontiguousarray(elapsed[:, None])
+    run_sequences(_weights(reservoir), given, times, begin[None], out, first=0, last=1)
     return out[:, 0]
 
 

@@ -73,6 +73,7 @@ class ESN(nn.Module):
     gate_bias: Tensor | None
     location: Tensor | None
     scale: Tensor | None
+    _readout: Readout | None
 
     def __init__(
         self,
@@ -173,12 +174,11 @@ class ESN(nn.Module):
         >>> model = ESN(1, 50, 1, liquid=True)
         >>> forecaster = Forecaster([1, 12], reservoir=model.to_reservoir())
         """
-        gate = None
-        if self.gate_links is not None and self.gate_in is not None and self.gate_bias is not None:
-            gate = tuple(
-                map(_array, (dense(self.taps, self.gate_links), self.gate_in, self.gate_bias))
-            )
-        W, W_in, bias, tau = map(_array, (self.W_res, self.W_in, self.bias, self.tau))
+        units, gate = self._units(), None
+        if units.gate is not None:
+            links, gate_in, gate_bias = units.gate
+            gate = _array(dense(units.taps, links)), _array(gate_in), _array(gate_bias)
+        W, W_in, bias, tau = map(_array, (self.W_res, units.W_in, units.bias, units.tau))
         return Reservoir.from_arrays(W, W_in, bias, tau=tau, gate=gate)
 
     @property
@@ -239,7 +239,7 @@ class ESN(nn.Module):
 
     def _last_state(self, x: Tensor, state: Tensor | None, dt: Tensor | float | None) -> Tensor:
         u, elapsed, last = self._taken(x, state, dt)
-        for part, times in zip(u.split(CHUNK), elapsed.split(CHUNK), strict=True):
+        for part, times in zip(_chunks(u), _chunks(elapsed), strict=True):
             last = states(part, times, last, self._units())[-1]
         return last if x.dim() == 3 else last[0]
 
@@ -266,6 +266,8 @@ class ESN(nn.Module):
         if dt is None:
             return u.new_ones(time, batch)
         given = torch.as_tensor(dt, dtype=u.dtype, device=u.device)
+        if not torch.compiler.is_compiling() and bool((given < 0).any()):
+            raise ValueError(f"dt holds {float(given.min())}; time does not run backwards")
         if given.shape not in ((), (time,), (batch, time)):
             raise ValueError(
                 f"dt has shape {tuple(given.shape)}; a number, ({time},) or ({batch}, {time}) "
@@ -383,11 +385,13 @@ class ESN(nn.Module):
         self.register_buffer("location", None)
         self.register_buffer("scale", None)
         self.W_out = nn.Linear(reservoir.units, output_size, **room)
-        self._readout: Readout | None = None
+        self._readout = None
 
     def _units(self) -> Units:
-        gates = self.gate_links, self.gate_in, self.gate_bias
-        return Units(self.taps, self.links, self.W_in, self.bias, self.tau, *gates)
+        gate = None
+        if self.gate_links is not None and self.gate_in is not None and self.gate_bias is not None:
+            gate = self.gate_links, self.gate_in, self.gate_bias
+        return Units(self.taps, self.links, self.W_in, self.bias, self.tau, gate)
 
     def extra_repr(self) -> str:
         """Return what `repr` shows between the brackets."""
@@ -445,6 +449,10 @@ def _ends(name: str, given: float | Span) -> Span:
 def _need(sound: bool, rule: str, given: object) -> None:
     if not sound:
         raise ValueError(f"{rule}, not {given!r}")
+
+
+def _chunks(given: Tensor) -> Sequence[Tensor]:
+    return torch.split(given, CHUNK)
 
 
 def _listed(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

@@ -58,17 +58,16 @@ def least_squares(
     """
     precision: Any = ridge * np.eye(features)
     answers: Any = 0.0
-    rows = 0
+    learned = 0
     for states, targets in pairs:
         known = ~targets.isnan().any(dim=-1)
-        for part, wanted in zip(
-            states[known].split(CHUNK), targets[known].split(CHUNK), strict=True
-        ):
-            F = _features(part)  # noqa: N806
+        rows = torch.split(states[known], CHUNK)
+        for part, wanted in zip(rows, torch.split(targets[known], CHUNK), strict=True):
+            F = _features(part)
             precision = precision + (F.T @ F).cpu().numpy()
             answers = answers + (F.T @ wanted).cpu().numpy()
-            rows += len(part)
-    if not rows:
+            learned += len(part)
+    if not learned:
         raise ValueError("nothing to learn from: no step behind the washout has a target")
     return np.linalg.solve(precision, answers).T, precision
 

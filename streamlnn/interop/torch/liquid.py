@@ -67,9 +67,9 @@ class LiquidCell(nn.Module):
 
     def forward(
         self,
-        input: Tensor,
+        input: Tensor,  # noqa: A002
         hx: Tensor | None = None,
-        dt: Tensor | float = 1.0,  # noqa: A002
+        dt: Tensor | float = 1.0,
     ) -> Tensor:
         """Return the state `dt` after `hx` (batch, hidden) under `input` (batch, input).
 

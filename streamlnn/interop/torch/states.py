@@ -64,8 +64,9 @@ def _flat(units: Units) -> tuple[Tensor | None, ...]:
 
 
 def _from_flat(u: Tensor, dt: Tensor, x: Tensor, *weights: Any) -> Tensor:
-    gate = None if weights[5] is None else weights[5:]
-    return _undifferentiated(u, dt, x, Units(*weights[:5], gate))
+    taps, links, W_in, bias, tau, *gate = weights
+    units = Units(taps, links, W_in, bias, tau, None if gate[0] is None else tuple(gate))
+    return _undifferentiated(u, dt, x, units)
 
 
 def _form(u: Tensor, dt: Tensor, x: Tensor, *weights: Any) -> Tensor:  # noqa: ARG001
