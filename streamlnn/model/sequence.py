@@ -219,7 +219,7 @@ def _room_beside(x: Array, u: Array) -> tuple[Array, Array, Array]:
     """Return the states (S, N) as (N, S), and room for inputs and for what units hear."""
     streams, units = x.shape
     turned = np.empty((u.shape[2], streams), x.dtype)
-    return np.ascontiguousarray(x.T), turned, np.empty((2, units, streams), x.dtype)
+    return np.array(x.T, order="C"), turned, np.empty((2, units, streams), x.dtype)
 
 
 def run(

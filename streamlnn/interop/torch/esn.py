@@ -128,7 +128,7 @@ class ESN(nn.Module):
         >>> W, W_in = np.diag([0.5, -0.5]), np.ones((2, 1))
         >>> model = ESN.from_reservoir(Reservoir.from_arrays(W, W_in), output_size=1)
         >>> model.states(torch.ones(1, 2, 1))[0, -1]
-        tensor([0.8811, 0.5501])
+        tensor([0.8811, 0.5506])
         """
         self = cls.__new__(cls)
         nn.Module.__init__(self)
@@ -266,13 +266,14 @@ class ESN(nn.Module):
         if dt is None:
             return u.new_ones(time, batch)
         given = torch.as_tensor(dt, dtype=u.dtype, device=u.device)
-        if not torch.compiler.is_compiling() and bool((given < 0).any()):
-            raise ValueError(f"dt holds {float(given.min())}; time does not run backwards")
         if given.shape not in ((), (time,), (batch, time)):
             raise ValueError(
                 f"dt has shape {tuple(given.shape)}; a number, ({time},) or ({batch}, {time}) "
                 "is wanted"
             )
+        if not torch.compiler.is_compiling() and bool((given < 0).any()):
+            least = float(given.detach().min())
+            raise ValueError(f"dt holds {least:g}; time does not run backwards")
         return (given if given.dim() else given.expand(time)).expand(batch, time).T
 
     def _begun(self, state: Tensor | None, u: Tensor, batched: bool) -> Tensor:
@@ -374,6 +375,7 @@ class ESN(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         """Take over the arrays of a reservoir, and put a readout on top."""
+        _need(output_size >= 1, "output_size must be 1 or more", output_size)
         self.washout, self.forgetting, self.ridge = _checked(*learned)
         room: dict[str, Any] = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("taps", torch.tensor(reservoir.taps, device=device))
