@@ -96,6 +96,23 @@ def test_an_unknown_kind_names_the_nearest_and_what_is_installed() -> None:
         plugins.load("source", "mqt")
 
 
+SIDE_DOORS = [path for path in FILES if NAMES[path].startswith("streamlnn.interop")]
+
+
+@pytest.mark.parametrize("path", SIDE_DOORS, ids=NAMES.get)
+def test_a_side_door_opens_on_the_ground_floor_only(path: Path) -> None:
+    ours = {module for module in imports(path) if module.startswith(("streamlnn", "connectors"))}
+    below = ("streamlnn.model", "streamlnn.errors", "streamlnn.interop")
+    assert all(module.startswith(below) for module in ours), ours
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p not in SIDE_DOORS], ids=NAMES.get)
+def test_nothing_comes_in_by_a_side_door(path: Path) -> None:
+    theirs = {module.split(".")[0] for module in imports(path)}
+    assert not any(module.startswith("streamlnn.interop") for module in imports(path))
+    assert not theirs & {"torch", "ncps"}
+
+
 def test_the_package_alone_imports_neither_the_model_nor_the_heavy_extras() -> None:
     code = (
         "import sys, streamlnn, streamlnn.daemon.cli; "

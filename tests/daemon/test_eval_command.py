@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,19 +183,3 @@ def test_a_column_that_is_not_there_is_told_with_the_nearest(
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith(f"streamlnn: {recording}: ")
     assert told in line
-
-
-def test_eval_needs_nothing_beyond_the_plain_install(tmp_path: Path) -> None:
-    """numba would take scipy where it is; a plain install does not bring it."""
-    recording = tmp_path / "r.csv"
-    recording.write_text("\n".join(["v", *(str(n % 17) for n in range(120)), ""]))
-    code = (
-        "import sys; sys.modules['scipy'] = None; sys.argv = ['streamlnn', 'eval', "
-        f"{str(recording)!r}, '--skip', '20']; from streamlnn.daemon.cli import main; main()"
-    )
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, timeout=250, env=env
-    )
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    assert b"AR(24)" in done.stdout

@@ -115,9 +115,7 @@ def test_time_may_stand_still_or_be_given_for_each_step_and_stream() -> None:
     assert torch.equal(still, begin[:, None].expand(-1, 10, -1))
     times = torch.linspace(0.1, 3.0, 10)
     for_all = model.states(x, dt=times)
-    torch.testing.assert_close(
-        for_all, model.states(x, dt=times.expand(4, 10)), rtol=0, atol=1e-6
-    )
+    torch.testing.assert_close(for_all, model.states(x, dt=times.expand(4, 10)), rtol=0, atol=1e-6)
     assert not torch.allclose(for_all, model.states(x))
 
 

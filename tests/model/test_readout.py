@@ -55,6 +55,25 @@ def test_refreshes_are_observations_of_the_prior_in_the_same_problem() -> None:
     np.testing.assert_allclose(readout.weights[0], direct, rtol=1e-8)
 
 
+@pytest.mark.parametrize("features", [3, 12, 30])
+def test_it_goes_on_from_least_squares_over_the_past(features: int) -> None:
+    """Solved at once up to the middle and learned from there: one problem to the end."""
+    X, y = _pairs(200, features)
+    precision = X[:100].T @ X[:100] + 0.5 * np.eye(features)
+    readout = Readout(features, forgetting=0.98, ridge=0.5)
+    readout.stand(np.linalg.solve(precision, X[:100].T @ y[:100])[None], precision)
+    for x, target in zip(X[100:], y[100:], strict=True):
+        readout.correct(x, readout.absorb(x), np.array([target]))
+    weight = 0.98 ** np.append(np.full(100, 99.0 + 1.0), np.arange(99, -1, -1))
+    direct = _least_squares(X, y, weight, np.full(features, 0.5 * 0.98**100))
+    np.testing.assert_allclose(readout.weights[0], direct, rtol=1e-7)
+
+
+def test_it_cannot_go_on_from_what_is_no_precision() -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        Readout(2).stand(np.zeros((1, 2)), -np.eye(2))
+
+
 def test_learning_returns_the_error_made_before_it() -> None:
     """The returned error is that of the forecast one could have made, not of a later one."""
     X, y = _pairs(50, 4)

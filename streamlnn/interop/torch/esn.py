@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from streamlnn.interop.torch.drawing import Span, checked, drawn, need
 from streamlnn.interop.torch.learning import aligned, learn, least_squares, put_into, weights_of
 from streamlnn.interop.torch.states import Units, dense, states
 from streamlnn.model.forecaster import Forecaster
-from streamlnn.model.given import time_constants
 from streamlnn.model.readout import Readout
 from streamlnn.model.reservoir import Reservoir
 
@@ -22,8 +22,6 @@ CHUNK = 512
 
 LEARNED = ("U", "D", "count")
 """What a readout that learns online knows beside its weights: saved with the network."""
-
-Span = tuple[float, float]
 
 
 class ESN(nn.Module):
@@ -96,7 +94,7 @@ class ESN(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        drawn = _drawn(
+        reservoir = drawn(
             reservoir_size,
             input_size,
             seed,
@@ -107,7 +105,7 @@ class ESN(nn.Module):
             fan_in=fan_in,
             bias=bias,
         )
-        self._furnish(drawn, output_size, liquid, (washout, forgetting, ridge), device, dtype)
+        self._furnish(reservoir, output_size, liquid, (washout, forgetting, ridge), device, dtype)
 
     @classmethod
     def from_reservoir(
@@ -304,9 +302,12 @@ class ESN(nn.Module):
         O(units^2) a step, and O(units^3).
         """
         washout = self.washout if state is None else 0
+        inputs, targets = _listed(x), _listed(y)
+        if len(inputs) != len(targets):
+            raise ValueError(f"{len(inputs)} sequences of inputs, {len(targets)} of targets")
         pairs = (
             aligned(self.states(one, state, dt=dt).detach(), wanted, self.output_size, washout)
-            for one, wanted in zip(_listed(x), _listed(y), strict=True)
+            for one, wanted in zip(inputs, targets, strict=True)
         )
         weights, precision = least_squares(pairs, 1 + self.reservoir_size, self.ridge)
         self._readout = self._fresh_readout()
@@ -354,14 +355,29 @@ class ESN(nn.Module):
                 value = np.array(getattr(self._readout, name))
                 destination[f"{prefix}online_{name}"] = torch.from_numpy(value)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, metadata: Any, strict: bool, *told: list[str]
+    ) -> None:
         kept = {name: state_dict.pop(f"{prefix}online_{name}", None) for name in LEARNED}
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, *told)
         self._readout = None
         if all(value is not None for value in kept.values()):
-            self._readout = self._fresh_readout()
-            for name, value in kept.items():
-                _replace(self._readout, name, value)
+            self._readout = self._restored(kept, wrong=told[-1])
+
+    def _restored(self, kept: dict[str, Tensor], wrong: list[str]) -> Readout | None:
+        readout = self._fresh_readout()
+        shapes = {name: np.shape(getattr(readout, name)) for name in LEARNED}
+        wrong += [
+            f"size mismatch for online_{name}: {tuple(value.shape)} was saved, {shapes[name]} is "
+            "what this network wants."
+            for name, value in kept.items()
+            if tuple(value.shape) != shapes[name]
+        ]
+        if wrong:
+            return None
+        readout.U[...], readout.D[...] = _array(kept["U"]), _array(kept["D"])
+        readout.count = int(kept["count"])
+        return readout
 
     # ------------------------------------------------------------------------------------- making
 
@@ -375,8 +391,8 @@ class ESN(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         """Take over the arrays of a reservoir, and put a readout on top."""
-        _need(output_size >= 1, "output_size must be 1 or more", output_size)
-        self.washout, self.forgetting, self.ridge = _checked(*learned)
+        need(output_size >= 1, "output_size must be 1 or more", output_size)
+        self.washout, self.forgetting, self.ridge = checked(*learned)
         room: dict[str, Any] = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("taps", torch.tensor(reservoir.taps, device=device))
         for name in ("links", "W_in", "bias", "tau"):
@@ -402,57 +418,6 @@ class ESN(nn.Module):
         return f"{self.input_size}, {self.reservoir_size}, fan_in={fan_in}{liquid}"
 
 
-def _drawn(
-    units: int,
-    inputs: int,
-    seed: int,
-    *,
-    leak: float | None,
-    tau: float | Span | None,
-    input_scale: float | Span,
-    spectral_radius: float,
-    fan_in: int,
-    bias: float,
-) -> Reservoir:
-    """Return a reservoir drawn with the same seed as the daemon would; raises `ValueError`."""
-    _need(units >= 1, "reservoir_size must be 1 or more", units)
-    _need(inputs >= 1, "input_size must be 1 or more", inputs)
-    _need(0.0 <= spectral_radius < np.inf, "spectral_radius must be 0 or more", spectral_radius)
-    _need(fan_in >= 1, "fan_in must be 1 or more", fan_in)
-    _need(0.0 <= bias < np.inf, "bias must be 0 or more", bias)
-    reservoir = Reservoir(
-        units,
-        inputs,
-        seed,
-        spectral_radius=spectral_radius,
-        fan_in=fan_in,
-        tau=_ends("tau", 1.0 if tau is None else tau),
-        input_scale=_ends("input_scale", input_scale),
-        bias=bias,
-    )
-    if tau is None or leak is not None:
-        reservoir.tau = time_constants(tau, leak, units, "float64")
-    return reservoir
-
-
-def _checked(washout: int, forgetting: float, ridge: float) -> tuple[int, float, float]:
-    _need(washout >= 0, "washout must be 0 or more", washout)
-    _need(0.0 < forgetting <= 1.0, "forgetting must be in (0, 1]", forgetting)
-    _need(0.0 < ridge < np.inf, "ridge must be positive", ridge)
-    return washout, forgetting, ridge
-
-
-def _ends(name: str, given: float | Span) -> Span:
-    low, high = given if isinstance(given, Sequence) else (given, given)
-    _need(0.0 < low <= high < np.inf, f"{name} must be positive, two ends rising", given)
-    return low, high
-
-
-def _need(sound: bool, rule: str, given: object) -> None:
-    if not sound:
-        raise ValueError(f"{rule}, not {given!r}")
-
-
 def _chunks(given: Tensor) -> Sequence[Tensor]:
     return torch.split(given, CHUNK)
 
@@ -463,15 +428,3 @@ def _listed(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
 
 def _array(tensor: Tensor) -> NDArray[Any]:
     return tensor.detach().double().cpu().numpy()
-
-
-def _replace(readout: Readout, name: str, value: Tensor) -> None:
-    if name == "count":
-        readout.count = int(value)
-        return
-    have: NDArray[Any] = getattr(readout, name)
-    if have.shape != tuple(value.shape):
-        raise RuntimeError(
-            f"online_{name} has shape {tuple(value.shape)}; this network wants {have.shape}"
-        )
-    have[...] = _array(value)
