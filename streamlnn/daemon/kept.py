@@ -111,6 +111,12 @@ def model_of(rows: dict[str, StreamRow]) -> ModelSettings:
     return next((ModelSettings(**row.plan.model) for row in rows.values()), ModelSettings())
 
 
+def asked(row: StreamRow, config: Config) -> Plan:
+    """Return what a configuration asks for a stream: as it was, where no table takes it."""
+    taking = [_plan(one, row, config.model) for one in config.streams if _takes(one, row)]
+    return row.plan if row.plan in taking or not taking else taking[0]
+
+
 def _settings(row: StreamRow, config: Config | None) -> StreamSettings:
     """Return how a stream is forecast: by the table that takes it, else as it was."""
     if config is None:
