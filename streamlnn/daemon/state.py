@@ -77,8 +77,8 @@ def import_model(where: Path, file: Path, name: str) -> int:
 
     Under the settings that the configuration asks for, where that is what `where` names.
     """
-    data, config = _content(file), None if where.is_dir() else load(where, live=False)
     _begun(where)  # a stream begins with its first record
+    data, config = _content(file), None if where.is_dir() else load(where, live=False)
     with _held(where) as journal, _of(file):
         row = _row(journal, name)
         replace_model(journal, row, data, row.plan if config is None else asked(row, config))

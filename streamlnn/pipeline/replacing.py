@@ -21,7 +21,6 @@ from streamlnn.pipeline.journal import Journal, StreamRow
 from streamlnn.pipeline.live import begin
 from streamlnn.pipeline.moving import check_settled
 from streamlnn.pipeline.plan import Plan
-from streamlnn.pipeline.timestamps import rfc3339
 
 Arguments = Mapping[str, Any]
 
@@ -105,7 +104,7 @@ def _check_time(row: StreamRow, model: Forecaster) -> None:
     if model.time is None or newest is None or model.time <= newest / NANOSECONDS:
         return
     raise StateError(
-        f"the model has learned up to {rfc3339(round(model.time * NANOSECONDS))}, stream "
-        f"{row.name!r} has read up to {rfc3339(newest)}: it would learn what is between twice; "
-        "let the stream read that far first, or train the model up to there"
+        f"the model has learned up to {model.time:.15g} s since 1970, stream {row.name!r} has read "
+        f"up to {newest / NANOSECONDS:.15g} s: it would learn what is between twice; let the stream "
+        "read that far first, or train the model up to there, with times in seconds"
     )
