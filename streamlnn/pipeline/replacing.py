@@ -105,6 +105,6 @@ def _check_time(row: StreamRow, model: Forecaster) -> None:
         return
     raise StateError(
         f"the model has learned up to {model.time:.15g} s since 1970, stream {row.name!r} has read "
-        f"up to {newest / NANOSECONDS:.15g} s: it would learn what is between twice; let the stream "
-        "read that far first, or train the model up to there, with times in seconds"
+        f"up to {newest / NANOSECONDS:.15g} s: it would learn what is between twice; let the "
+        "stream read that far first, or train the model up to there, with times in seconds"
     )

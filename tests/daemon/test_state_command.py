@@ -173,14 +173,26 @@ def trained(folder: Path, *, horizons: tuple[int, ...] = (1, 12, 48)) -> tuple[F
     return model, folder / "model.slnn"
 
 
-def config_of(store: Path, **stream: object) -> Path:
+def config_of(store: Path, flow: str = "flow", **stream: object) -> Path:
     table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in stream.items())
     file = store.parent / "f.toml"
     file.write_text(
         f"[daemon]\ndata_dir = '{store}'\n[[stream]]\ntime = {{ path = 'time' }}\n"
-        f"fields = {{ flow = 'flow', temp = 'temp' }}\n{table}"
+        f"fields = {{ flow = '{flow}', temp = 'temp' }}\n{table}"
     )
     return file
+
+
+def test_an_imported_model_stays_where_a_field_is_found_at_another_place_by_now(
+    store: Path, tmp_path: Path
+) -> None:
+    _, file = trained(tmp_path)
+    config = config_of(store, flow="speed")
+    state("import", file, config, "--stream", "pump7")
+    (tmp_path / "pump7.csv").write_text(rows(110, 130).replace("flow", "speed"))
+    done = streamlnn("replay", tmp_path / "pump7.csv", "--config", config, "--into", store)
+    first = json.loads(done.stdout.splitlines()[0])
+    assert (first["epoch"], first["seq"], set(first["targets"])) == (1, 120, {"flow", "temp"})
 
 
 @pytest.mark.timeout(240)
