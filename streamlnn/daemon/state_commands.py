@@ -83,8 +83,8 @@ def import_(file: Path, where: Path, stream: str | None) -> int:
     """Put an exported stream into a store, in place of one of the same name.
 
     With --stream only the model is taken, also out of a file that Forecaster.save wrote in Python;
-    the stream keeps its fields, topic, clock and settings, which the model's must equal. In Python
-    `state show` tells them.
+    the stream keeps its fields, topic, clock and settings. The model's settings must equal those:
+    `state show` prints the call in Python that has them.
     """
     from streamlnn.daemon.state import import_from, import_model
 
