@@ -20,7 +20,7 @@ from streamlnn.pipeline.contract import Message, Tree
 from streamlnn.pipeline.journal import FILE, Journal, StreamRow
 from streamlnn.pipeline.plan import ModelSettings, Plan, plan_for
 from streamlnn.pipeline.settings import StreamSettings
-from streamlnn.pipeline.streams import Reading, StreamMap
+from streamlnn.pipeline.streams import Layout, Reading, StreamMap
 
 log = logging.getLogger("streamlnn.kept")
 
@@ -109,6 +109,22 @@ class _NoCodec:
 def model_of(rows: dict[str, StreamRow]) -> ModelSettings:
     """Return the model that the streams of a journal had."""
     return next((ModelSettings(**row.plan.model) for row in rows.values()), ModelSettings())
+
+
+def asked(row: StreamRow, config: Config) -> Plan:
+    """Return what a configuration asks for a stream: as it was, where no table takes it."""
+    taking = [_told(one, row, config.model) for one in config.streams if _takes(one, row)]
+    return row.plan if row.plan in taking or not taking else taking[0]
+
+
+def _told(table: StreamSettings, row: StreamRow, model: ModelSettings) -> Plan:
+    """Return what a table asks for, which may find the fields elsewhere by now."""
+    plan = _plan(table, row, model)
+    if table.fields is None:
+        return plan
+    paths = tuple(table.fields.values())
+    time_path = table.time.path if table.time else plan.layout.time_path
+    return msgspec.structs.replace(plan, layout=Layout(tuple(table.fields), paths, time_path))
 
 
 def _settings(row: StreamRow, config: Config | None) -> StreamSettings:

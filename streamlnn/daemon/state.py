@@ -18,14 +18,16 @@ import numpy as np
 
 from streamlnn.daemon.config import load
 from streamlnn.daemon.footprint import size
+from streamlnn.daemon.kept import asked
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.state_text import listed, shown
-from streamlnn.errors import InputUnavailable
+from streamlnn.errors import InputUnavailable, StateError
 from streamlnn.model.settling import ERROR, NAIVE_ERROR, SCORED
 from streamlnn.model.state import COVERED, SKILL
 from streamlnn.pipeline.journal import FILE, Journal, StreamRow
 from streamlnn.pipeline.live import LiveStream
 from streamlnn.pipeline.moving import current, export_stream, import_stream, reset_stream
+from streamlnn.pipeline.replacing import as_call, replace_model
 from streamlnn.pipeline.timestamps import rfc3339
 
 
@@ -63,15 +65,44 @@ def export_to(where: Path, name: str, file: Path) -> int:
 
 def import_from(where: Path, file: Path) -> int:
     """Put an exported stream into a store, in place of one of the same name."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        problem = f"cannot read {file}: {error.strerror}; name a file that `state export` wrote"
-        raise InputUnavailable(problem) from None
-    with _held(where) as journal:
+    data = _content(file)
+    with _held(where) as journal, _of(file):
         row = import_stream(journal, data)
     click.echo(f"{row.name}: goes on as imported, epoch {row.epoch}", err=True)
     return 0
+
+
+def import_model(where: Path, file: Path, name: str) -> int:
+    """Let a stream of the store go on with the model that a file holds.
+
+    Under the settings that the configuration asks for, where that is what `where` names.
+    """
+    _begun(where)  # a stream begins with its first record
+    data, config = _content(file), None if where.is_dir() else load(where, live=False)
+    with _held(where) as journal, _of(file):
+        row = _row(journal, name)
+        replace_model(journal, row, data, row.plan if config is None else asked(row, config))
+        records = current(row, journal, "").forecaster.seq
+    click.echo(f"{name}: goes on with this model, {records} records, epoch {row.epoch}", err=True)
+    return 0
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputUnavailable(
+            f"cannot read {file}: {error.strerror}; name a file that `state export` or, in "
+            "Python, `Forecaster.save` wrote"
+        ) from None
+
+
+@contextmanager
+def _of(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except StateError as error:
+        raise StateError(f"{file}: {error}") from error
 
 
 def reset(where: Path, name: str) -> int:
@@ -111,15 +142,20 @@ def _store(where: Path) -> Path:
     return load(where, live=False).daemon.data_dir
 
 
-@contextmanager
-def reading(where: Path) -> Iterator[Journal]:
-    """Open a store to look into it. Raises `InputUnavailable` where there is none."""
+def _begun(where: Path) -> Path:
     folder = _store(where)
     if not (folder / FILE).exists():
         raise InputUnavailable(
             f"{folder} holds no {FILE}: no daemon has run on it yet; name a configuration, or the "
             "data directory of one that has"
         )
+    return folder
+
+
+@contextmanager
+def reading(where: Path) -> Iterator[Journal]:
+    """Open a store to look into it. Raises `InputUnavailable` where there is none."""
+    folder = _begun(where)
     with closing(Journal(folder, read_only=True)) as journal, journal.reading():
         yield journal
 
@@ -159,6 +195,7 @@ def _report(live: LiveStream, summary: dict[str, Any]) -> dict[str, Any]:
         "records": model.seq,
         "usual_step_secs": model.cadence,
         "settings": msgspec.to_builtins(row.plan),
+        "in_python": as_call(row.plan.forecaster().settings),
         "scores": _scores(live),
         "explanation": live.explanation(),
     }

@@ -77,12 +77,18 @@ def export(id: str, file: Path, where: Path) -> int:  # noqa: A002 - the argumen
 @state.command("import")
 @click.argument("file", type=FILE)
 @_where
+@click.option("--stream", metavar="ID", help="Only the model, for this stream of the store.")
 @verbosity
-def import_(file: Path, where: Path) -> int:
-    """Put an exported stream into a store, in place of one of the same name."""
-    from streamlnn.daemon.state import import_from
+def import_(file: Path, where: Path, stream: str | None) -> int:
+    """Put an exported stream into a store, in place of one of the same name.
 
-    return import_from(where, file)
+    With --stream only the model is taken, also out of a file that Forecaster.save wrote in Python;
+    the stream keeps its fields, topic, clock and settings. The model's settings must equal those:
+    `state show` prints the call in Python that has them.
+    """
+    from streamlnn.daemon.state import import_from, import_model
+
+    return import_from(where, file) if stream is None else import_model(where, file, stream)
 
 
 @state.command()

@@ -59,6 +59,7 @@ def _facts(report: Mapping[str, Any]) -> str:
         "seasons": _seasons(plan, report["explanation"]["seasons"]),
         "level": f"{plan['level']:g}",
         "model": ", ".join(f"{key} {value}" for key, value in plan["model"].items()),
+        "in Python": report["in_python"],
         "epoch": f"{report['epoch']}, {report['records']} records",
         "newest": report["time"],
         "usually": f"every {usual:g} s" if usual else None,

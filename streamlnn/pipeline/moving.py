@@ -121,6 +121,11 @@ def _records(meta: Mapping[str, Any], row: StreamRow) -> list[Record]:
 
 
 def _read(meta: Mapping[str, Any]) -> tuple[StreamRow, list[Record]]:
+    if "horizons" in meta:
+        raise StateError(
+            "it holds a model that `Forecaster.save` wrote, which tells no stream: name the one "
+            "that is to go on with it: --stream ID"
+        )
     if missing := {"stream", *_SNAPSHOT} - set(meta):
         raise StateError(f"not an exported stream: it does not tell its {', '.join(missing)}")
     try:

@@ -17,7 +17,7 @@ from brokers import wait_until
 from click.testing import CliRunner
 from daemons import Daemon, streamlnn
 
-from streamlnn import Forecaster
+from streamlnn import Forecaster, Reservoir
 from streamlnn.daemon.cli import cli
 from streamlnn.pipeline.contract import Output
 from streamlnn.pipeline.journal import Journal
@@ -159,6 +159,92 @@ def test_a_stream_that_is_replaced_or_reset_begins_a_new_epoch(store: Path, tmp_
     assert {json.loads(line)["epoch"] for line in lines} == {1}
     state("import", file, store)
     assert (told("ls", store)[0]["epoch"], told("show", "pump7", store)["records"]) == (2, 120)
+
+
+def trained(folder: Path, *, horizons: tuple[int, ...] = (1, 12, 48)) -> tuple[Forecaster, Path]:
+    """A model in Python on somebody else's reservoir, and its file."""
+    random = np.random.default_rng(5)
+    W, W_in = random.standard_normal((100, 100)), random.uniform(-1, 1, (100, 2))
+    reservoir = Reservoir.from_arrays(0.09 * W, W_in, leak=0.3)
+    model = Forecaster(horizons, fields=2, reservoir=reservoir)
+    for row in np.genfromtxt(rows(0, 120).splitlines()[1:], delimiter=","):
+        model.step(row[0], row[1:])
+    model.save(folder / "model.slnn")
+    return model, folder / "model.slnn"
+
+
+def config_of(store: Path, flow: str = "flow", **stream: object) -> Path:
+    table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in stream.items())
+    file = store.parent / "f.toml"
+    file.write_text(
+        f"[daemon]\ndata_dir = '{store}'\n[[stream]]\ntime = {{ path = 'time' }}\n"
+        f"fields = {{ flow = '{flow}', temp = 'temp' }}\n{table}"
+    )
+    return file
+
+
+def test_an_imported_model_stays_where_a_field_is_found_at_another_place_by_now(
+    store: Path, tmp_path: Path
+) -> None:
+    _, file = trained(tmp_path)
+    config = config_of(store, flow="speed")
+    state("import", file, config, "--stream", "pump7")
+    (tmp_path / "pump7.csv").write_text(rows(110, 130).replace("flow", "speed"))
+    done = streamlnn("replay", tmp_path / "pump7.csv", "--config", config, "--into", store)
+    first = json.loads(done.stdout.splitlines()[0])
+    assert (first["epoch"], first["seq"], set(first["targets"])) == (1, 120, {"flow", "temp"})
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("horizons", [(1, 12, 48), (2, 7)], ids=["as it was", "as it is now"])
+def test_a_model_that_python_made_goes_on_as_a_streams(
+    store: Path, tmp_path: Path, horizons: tuple[int, ...]
+) -> None:
+    """Bit for bit what it says there, under the horizons that the configuration has by now."""
+    model, file = trained(tmp_path, horizons=horizons)
+    config = config_of(store, horizons=horizons)
+    state("import", file, config, "--stream", "pump7")
+    shown = told("show", "pump7", store)
+    assert (shown["epoch"], shown["records"]) == (1, 120)
+    assert shown["explanation"]["reservoir"]["fan_in"] == 100
+    (tmp_path / "pump7.csv").write_text(rows(0, 150))
+    again = ("replay", tmp_path / "pump7.csv", "--config", config, "--into", store)
+    done = streamlnn(*again)
+    assert done.returncode == 0, done.stderr.decode()
+    told_lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["epoch"], one["seq"]) for one in told_lines] == [(1, n) for n in range(120, 150)]
+    values = np.genfromtxt(rows(120, 150).splitlines()[1:], delimiter=",")
+    for one, row in zip(told_lines, values, strict=True):
+        yhat = model.step(row[0], row[1:]).yhat
+        forecast = one["targets"]["temp"]["forecast"]
+        assert [each["yhat"] for each in forecast] == yhat[:, 1].tolist()
+    assert told("show", "pump7", store)["records"] == 150
+
+
+def test_a_model_that_cannot_be_the_streams_is_refused_with_the_way_out(
+    store: Path, tmp_path: Path
+) -> None:
+    _, file = trained(tmp_path)
+    assert "model.slnn: it holds a model that `Forecaster.save` wrote" in (
+        said := state("import", file, store, code=1)
+    )
+    assert "name the one that is to go on with it: --stream ID" in said
+    to_pump7 = ("--stream", "pump7")
+    config = config_of(store, horizons=[1, 5], level=0.8)
+    said = " ".join(state("import", file, config, *to_pump7, code=1).split())
+    assert "horizons: [1, 12, 48] in the file, [1, 5] asked for; level: 0.9 in the file, 0." in said
+    assert "make it as Forecaster([1, 5], fields=2, level=0.8), or change horizons of its " in said
+    assert "did you mean 'pump7'" in state("import", file, store, "--stream", "pump", code=69)
+    assert "no daemon has run on it" in state("import", file, tmp_path, *to_pump7, code=69)
+    with closing(Journal(store)):
+        assert "is in use by another streamlnn" in state("import", file, store, *to_pump7, code=1)
+    assert told("ls", store)[0]["epoch"] == 0
+
+
+def test_the_call_that_makes_a_streams_model_in_python_is_shown(store: Path) -> None:
+    call = told("show", "pump7", store)["in_python"]
+    assert call == "Forecaster([1, 12, 48], fields=2)"
+    assert f"in Python  {call}" in state("show", "pump7", store).splitlines()
 
 
 def test_a_store_in_use_is_read_and_not_changed(store: Path, tmp_path: Path) -> None:
