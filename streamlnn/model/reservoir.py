@@ -244,6 +244,16 @@ class Reservoir:
         leak(new, drive, rate, self.tau, dt)
         return new
 
+    def run(self, u: ArrayLike, dt: ArrayLike = 1.0, x: ArrayLike | None = None) -> Array:
+        """Return the state after every step of a sequence, (n, units): see `sequence.run`.
+
+        >>> Reservoir(units=50, inputs=1).run(np.sin(np.arange(200) / 5)).shape
+        (200, 50)
+        """
+        from streamlnn.model import sequence  # it takes its loops from here
+
+        return sequence.run(self, u, dt, x)
+
 
 class LagUnits:
     """Fixed random tanh units on a window of standardised past values; no memory of their own.

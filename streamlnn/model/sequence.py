@@ -1,8 +1,8 @@
 """A reservoir through whole sequences, of one stream or of many side by side.
 
-`run` is the face; the PyTorch module calls `run_sequences` on its own arrays. Many streams are
-stepped together, so that a weight, once read, serves all their states, which lie next to one
-another: vector instructions where a single stream has to gather.
+`Reservoir.run` is the face; the PyTorch module calls `run_sequences` on its own arrays. Many
+streams are stepped together, so that a weight, once read, serves all their states, which lie next
+to one another: vector instructions where a single stream has to gather.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls

@@ -330,8 +330,9 @@ class ESN(nn.Module):
         CPU. x, y, state and dt as of `fit`, no lists; of several sequences each step of all comes
         before the next. Each target counts as known when the next step is forecast: one that is h
         steps ahead, pass h - 1 steps later, with the state of then. An output whose target is NaN
-        is not learned from. It begins with what `fit`, an optimiser or it itself made of `W_out`. Returns the shape of y, and with
-        `return_state` also the last state. Raises as `fit`. Costs O(units^2) a step.
+        is not learned from. It begins with what `fit`, an optimiser or it itself made of `W_out`.
+        Returns the shape of y, and with `return_state` also the last state. Raises as `fit`. Costs
+        O(units^2) a step.
         """
         visited = self.states(x, state, dt=dt).detach()
         washout = self.washout if state is None else 0
