@@ -421,7 +421,7 @@ class ESN(nn.Module):
 
 
 def _chunks(given: Tensor) -> Sequence[Tensor]:
-    return torch.split(given, CHUNK)
+    return torch.split(given, CHUNK) if len(given) > CHUNK else [given]
 
 
 def _listed(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
