@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from river import time_series
-from river.conf.interval import Interval
+from river.conf import Interval
 
 from streamlnn.interop.river.samples import (
     Features,
@@ -23,6 +23,19 @@ from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.records import Event, Forecast
 from streamlnn.model.settings import Settings
 from streamlnn.model.settings import listed as lengths
+
+
+class _Held:
+    """A forecaster, copied by its arrays: River clones and copies models attribute by attribute."""
+
+    def __init__(self, forecaster: Forecaster) -> None:
+        self.forecaster = forecaster
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.forecaster.settings, self.forecaster.state()
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self.forecaster = Forecaster.from_state(*state)
 
 
 class StreamForecaster(time_series.base.Forecaster):
@@ -80,7 +93,7 @@ class StreamForecaster(time_series.base.Forecaster):
         self.dtype = dtype
         self._check()
         self._names = tuple(self.features or ())
-        self._model: Forecaster | None = None
+        self._held: _Held | None = None
         self._newest: Forecast | None = None
         self._warned = False
 
@@ -111,7 +124,7 @@ class StreamForecaster(time_series.base.Forecaster):
             seasons=told["seasons"] or None,
             **{name: told[name] for name in kept},
         )
-        self._model = forecaster
+        self._held = _Held(forecaster)
         self._newest = forecaster.newest if forecaster.seq else None
         return self
 
@@ -122,22 +135,23 @@ class StreamForecaster(time_series.base.Forecaster):
         model is then as it was.
         """
         x = x or {}
-        fresh = self._model is None and self.features is None
+        fresh = self._held is None and self.features is None
         names = names_in(x, self.time) if fresh else self._names
         when, rest = seconds(x, self.time), numbers(x, names)
         target = number("y", y)
-        if self._model is None:
-            self._model = self._made(1 + len(names))
+        if self._held is None:
+            self._held = _Held(self._made(1 + len(names)))
             self._names = names
         self._look_for_others(x)
-        self._newest = self._model.step(when, np.array([target, *rest]) if rest else target)
+        values = np.array([target, *rest]) if rest else target
+        self._newest = self._held.forecaster.step(when, values)
 
     def forecast(
         self, horizon: int, xs: Sized | None = None, with_interval: bool = False
     ) -> list[Any]:
         """Return the forecasts of the next `horizon` samples; NaN before any value has come.
 
-        With `with_interval`, `river.conf.interval.Interval`s that are to hold `level` of the
+        With `with_interval`, `river.conf.Interval`s that are to hold `level` of the
         values. Raises `ValueError` for more steps than are learned, or than `xs` is long.
         """
         if not 1 <= horizon <= self.horizon:
@@ -158,7 +172,7 @@ class StreamForecaster(time_series.base.Forecaster):
     @property
     def forecaster(self) -> Forecaster | None:
         """The forecaster itself, to look into or to save; None before the first sample."""
-        return self._model
+        return None if self._held is None else self._held.forecaster
 
     @property
     def newest(self) -> Forecast | None:
@@ -222,16 +236,6 @@ class StreamForecaster(time_series.base.Forecaster):
                     stacklevel=3,
                 )
                 return
-
-    def __getstate__(self) -> dict[str, Any]:
-        model = self._model
-        arrays = None if model is None else (model.settings, model.state())
-        return {**self.__dict__, "_model": arrays}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        arrays = state["_model"]
-        self._model = None if arrays is None else Forecaster.from_state(*arrays)
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from copy import copy, deepcopy
 from functools import lru_cache
@@ -36,9 +37,9 @@ class ReservoirFeatures(base.Transformer):
 
     `learn_one(x)` standardises the numbers in x by their running scales, as the daemon does, and
     moves the reservoir on; `transform_one(x)` returns the state that x leads to, one float for each
-    unit, and changes nothing: before x is learned and after, the answer is the same, bit for bit.
-    So `ReservoirFeatures() | linear_model.BayesianLinearRegression()` predicts from what it will
-    learn from, and the state advances once per sample however River calls a pipeline.
+    unit, and changes nothing: just before x is learned and just after, the answer is the same, bit
+    for bit. So `ReservoirFeatures() | linear_model.BayesianLinearRegression()` predicts from what
+    it will learn from, and the state advances once per sample however River calls a pipeline.
 
     units, spectral_radius, fan_in, tau, in usual steps, input_scale, bias, seed: as of `Reservoir`.
     liquid: whether what a unit hears makes its time go faster or slower. reservoir: one to use
@@ -53,15 +54,18 @@ class ReservoirFeatures(base.Transformer):
     its own. prefix: the names are `unit_0`, `unit_1` and so on; unions of several reservoirs want
     different ones.
 
-    What equals the newest sample learned, in features and time, is taken for that sample. So the
-    prediction for a value that repeats its predecessor's, without a time, comes from the state one
-    step before; what is learned does not. Give a time where that matters.
+    memory: how many of the newest samples learned are known again. What equals one of them, in
+    features and time, is answered with the state it led to. So a prediction for a value that
+    repeats the one before it, without a time, comes from the state one step before; what is learned
+    does not: give a time where that matters. Where labels come late, by d samples, the state stands
+    still until they come, unless River's `compose.learn_during_predict()` moves it on: then set
+    `memory` to d + 1 or more.
 
     `transform_one` and `learn_one` cost O(units * (fan_in + inputs)) each; 100 units and one
-    feature some 40 microseconds. The first call of a process compiles for some seconds.
+    feature some 50 microseconds. The first call of a process compiles for some seconds.
 
     >>> from river import linear_model
-    >>> model = ReservoirFeatures(units=50) | linear_model.BayesianLinearRegression()
+    >>> model = ReservoirFeatures(units=50) | linear_model.BayesianLinearRegression(beta=100.0)
     >>> values = np.sin(np.arange(500) / 5).tolist()
     >>> for now, following in zip(values, values[1:]):
     ...     model.learn_one({"flow": now}, following)
@@ -86,6 +90,7 @@ class ReservoirFeatures(base.Transformer):
         features: Sequence[Name] | None = None,
         constant: bool = True,
         prefix: str = "unit_",
+        memory: int = 1,
     ) -> None:
         self.units = units if reservoir is None else reservoir.units
         self.spectral_radius = spectral_radius
@@ -101,12 +106,13 @@ class ReservoirFeatures(base.Transformer):
         self.features = listed(features, time)
         self.constant = constant
         self.prefix = prefix
+        self.memory = memory
         self._check()
         self._names: tuple[Any, ...] | None = None
         self._reservoir: Reservoir | None = None
         self._state = np.zeros(self.units)
         self._scales, self._clock = Scales(), fresh_clock(every)
-        self._newest: tuple[float, Array] | None = None
+        self._led: OrderedDict[bytes, Array] = OrderedDict()  # to which state a sample led
         self._warned = reservoir is None or features is not None
         self._keys = [f"{prefix}{k}" for k in range(self.units)]
 
@@ -123,7 +129,7 @@ class ReservoirFeatures(base.Transformer):
         self._state = self._led_to(self._reservoir, when, values)
         self._scales.learn(values)
         take_time(self._clock, when)
-        self._newest = when, values
+        self._remember(when, values)
         self._look_for_others(x)
 
     def transform_one(self, x: Features) -> dict[Any, float]:
@@ -133,9 +139,10 @@ class ReservoirFeatures(base.Transformer):
         """
         names = self._names_with(x) if self._names is None else self._names
         when, values = self._read(x, names)
-        if self._is_newest(when, values):
-            return self._told(self._state)
-        return self._told(self._led_to(self._hearing(len(names)), when, values))
+        state = self._led.get(_key(when, values))
+        if state is None:
+            state = self._led_to(self._hearing(len(names)), when, values)
+        return self._told(state)
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -168,12 +175,12 @@ class ReservoirFeatures(base.Transformer):
         when = seconds(x, self.time)
         return math.nan if when is None else when, np.array(numbers(x, names))
 
-    def _is_newest(self, when: float, values: Array) -> bool:
-        if self._newest is None:
-            return False
-        then, heard = self._newest
-        same_time = when == then or (math.isnan(when) and math.isnan(then))
-        return same_time and np.array_equal(values, heard, equal_nan=True)
+    def _remember(self, when: float, values: Array) -> None:
+        key = _key(when, values)
+        self._led[key] = self._state
+        self._led.move_to_end(key)
+        while len(self._led) > self.memory:
+            self._led.popitem(last=False)
 
     def _led_to(self, reservoir: Reservoir, when: float, values: Array) -> Array:
         steps = steps_until(self._clock, when)
@@ -225,11 +232,16 @@ class ReservoirFeatures(base.Transformer):
         need(0.0 <= self.bias < math.inf, "bias must be 0 or more", self.bias)
         every = self.every
         need(every is None or 0.0 < every < math.inf, "every must be positive", every)
+        need(self.memory >= 1, "memory must be 1 or more", self.memory)
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {"units": 20}
         yield {"units": 20, "liquid": False, "constant": False, "features": ("samplesize",)}
+
+
+def _key(when: float, values: Array) -> bytes:
+    return values.tobytes() + np.float64(when).tobytes()
 
 
 @lru_cache(maxsize=32)  # all clones share what nobody changes; a draw takes milliseconds
