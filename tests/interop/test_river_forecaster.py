@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import math
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("river")
@@ -21,7 +23,10 @@ pytest.importorskip("river")
 from river import compose, datasets, evaluate, metrics, stats, stream, time_series
 
 from streamlnn import Forecaster
+from streamlnn.evaluation import scores
+from streamlnn.evaluation.played import walk
 from streamlnn.interop.river import StreamForecaster
+from streamlnn.pipeline.messages import Speaker
 
 H = 12
 STEPS = list(range(1, H + 1))
@@ -155,24 +160,25 @@ def test_a_pipeline_ends_in_a_forecaster() -> None:
 # ----------------------------------------------------------------------------------- the metrics
 
 
-def test_rivers_metrics_are_ours() -> None:
-    """MAE, RMSE and the share of values inside the intervals, of one step ahead."""
-    y, model = wave(500), StreamForecaster(H)
-    mae, rmse, inside = metrics.MAE(), metrics.RMSE(), stats.Mean()
-    for now, following in pairwise(y):
-        model.learn_one(now)
-        mae.update(following, model.forecast(1)[0])
-        rmse.update(following, model.forecast(1)[0])
-        inside.update(following in model.forecast(1, with_interval=True)[0])
-    told = Forecaster(STEPS).replay(None, np.array(y))
-    truth, (yhat, lower, upper) = (
-        np.array(y[1:]),
-        (each[:-1, 0] for each in (told.yhat, told.yhat_lower, told.yhat_upper)),
-    )
-    assert mae.get() == pytest.approx(np.abs(truth - yhat).mean(), rel=1e-12)
-    assert rmse.get() == pytest.approx(np.sqrt(((truth - yhat) ** 2).mean()), rel=1e-12)
-    assert inside.get() == pytest.approx(((lower <= truth) & (truth <= upper)).mean(), rel=1e-12)
-    assert 0.85 < inside.get() < 0.95
+def test_rivers_metrics_are_those_of_eval() -> None:
+    """MAE, RMSE and the share inside the intervals, of targets from the 100th on, at each step."""
+    y, skip, model = wave(500), 100, StreamForecaster(H)
+    scored = [(metrics.MAE(), metrics.RMSE(), stats.Mean()) for _ in STEPS]
+    for t, value in enumerate(y):
+        model.learn_one(value)
+        bands = model.forecast(H, with_interval=True)
+        for k, yhat in enumerate(model.forecast(H)):
+            if skip <= t + 1 + k < len(y):
+                truth, (mae, rmse, inside) = y[t + 1 + k], scored[k]
+                mae.update(truth, yhat)
+                rmse.update(truth, yhat)
+                inside.update(truth in bands[k])
+    words = Speaker("tests", "wave", 0, "samples", STEPS, ["flow"], [""], 0.9)
+    played = walk(Forecaster(STEPS), words, None, np.array(y)[:, None], columns=[0])
+    for row, each in zip(scores.evaluate(played, skip=skip), scored, strict=True):
+        ours = [row.mae, row.rmse, row.coverage]
+        assert [one.get() for one in each] == pytest.approx(ours, rel=1e-9)
+        assert 0.8 < row.coverage < 1.0
 
 
 def test_the_coverage_that_is_told_is_near_that_which_river_counts_over_as_long() -> None:
@@ -182,6 +188,13 @@ def test_the_coverage_that_is_told_is_near_that_which_river_counts_over_as_long(
         inside.append(following in model.forecast(1, with_interval=True)[0])
     model.learn_one(y[-1])
     assert model.coverage[0] == pytest.approx(np.mean(inside[-400:]), abs=0.04)
+
+
+def test_without_river_the_way_to_it_is_told() -> None:
+    code = "import sys; sys.modules['river'] = None; import streamlnn.interop.river"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=60)
+    assert b"ImportError: streamlnn.interop.river needs River: pip install" in done.stderr
+    assert b"'streamlnn[river]'" in done.stderr
 
 
 # --------------------------------------------------------------------------- what comes and goes
@@ -260,6 +273,16 @@ def test_a_copy_goes_on_alike_and_apart() -> None:
     assert twin.forecast(H) == before
     twin.learn_one(25.0, {"wind": 1.0})
     assert twin.forecast(H) == model.forecast(H) != before
+
+
+def test_rivers_check_of_pickling_passes_on_one_that_has_learned() -> None:
+    pytest.importorskip("sklearn", reason="River's checks import scikit-learn")
+    from river.checks import common
+
+    for model in (StreamForecaster(3), StreamForecaster(3, features=["wind"])):
+        for value in wave(40):
+            model.learn_one(value, {"wind": 1.0} if model.features else None)
+        common.check_pickling_supports_roundtrip(model)
 
 
 def test_a_clone_knows_the_parameters_and_nothing_else() -> None:
@@ -389,6 +412,7 @@ SAMPLE = st.tuples(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(SAMPLE, max_size=30))
 def test_in_whatever_order_samples_and_questions_come_it_is_the_plain_forecaster(
     samples: list[tuple[float | None, dict[str, float], int]],

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -190,6 +190,7 @@ ROW = st.dictionaries(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(ROW, st.integers(0, 3), st.integers(0, 2)), max_size=25))
 def test_questions_in_any_order_change_nothing_and_are_answered_alike(
     rows: list[tuple[Features, int, int]],
