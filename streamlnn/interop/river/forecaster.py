@@ -109,8 +109,8 @@ class StreamForecaster(time_series.base.Forecaster):
 
         >>> model = StreamForecaster(horizon=2)
         >>> model.learn_one(20.0)
-        >>> model.forecaster.save("pump7.slnn")  # plain arrays, no pickle
-        >>> again = StreamForecaster.from_forecaster(Forecaster.load("pump7.slnn"))
+        >>> kept = model.forecaster.settings, model.forecaster.state()  # plain arrays
+        >>> again = StreamForecaster.from_forecaster(Forecaster.from_state(*kept))
         >>> again.forecast(2) == model.forecast(2)
         True
         """
@@ -142,9 +142,9 @@ class StreamForecaster(time_series.base.Forecaster):
         if self._held is None:
             self._held = _Held(self._made(1 + len(names)))
             self._names = names
-        self._look_for_others(x)
         values = np.array([target, *rest]) if rest else target
         self._newest = self._held.forecaster.step(when, values)
+        self._look_for_others(x)
 
     def forecast(
         self, horizon: int, xs: Sized | None = None, with_interval: bool = False
