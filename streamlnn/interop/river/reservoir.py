@@ -237,7 +237,7 @@ class ReservoirFeatures(base.Transformer):
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {"units": 20}
-        yield {"units": 20, "liquid": False, "constant": False, "features": ("samplesize",)}
+        yield {"units": 20, "liquid": False, "constant": False, "features": ("gallup", "ipsos")}
 
 
 def _key(when: float, values: Array) -> bytes:
