@@ -33,13 +33,14 @@ def forecasts(y: Array, horizons: Sequence[int], season: int | None) -> Iterator
     known = filled(y)
     known = np.where(np.isfinite(known), known, np.nanmean(known[:SCALED_BY]))
     mean, deviation = known[:SCALED_BY].mean(), known[:SCALED_BY].std() or 1.0
-    for name, model in _models(season):
+    for name, model in models(season):
         with np.errstate(all="ignore"):
             scaled = _run(model, (known - mean) / deviation, horizons)
         yield name, mean + deviation * scaled
 
 
-def _models(season: int | None) -> Iterator[tuple[str, Any]]:
+def models(season: int | None) -> Iterator[tuple[str, Any]]:
+    """Yield the name of each setting, and a fresh model of it."""
     for name, rate in RATES.items():
         yield name, _snarimax(rate, season)
     for name, smoothing in SMOOTHING.items():
