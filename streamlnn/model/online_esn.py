@@ -16,6 +16,7 @@ from streamlnn.model.compiled import direct
 from streamlnn.model.network import COUNTS, ROOM, Network
 from streamlnn.model.readout import unit_factor
 from streamlnn.model.reservoir import Reservoir, dense
+from streamlnn.model.rules import need, need_learning, need_reservoir
 from streamlnn.model.saved import same_form
 from streamlnn.model.waiting import turns
 
@@ -44,29 +45,27 @@ class EsnSettings:
 
     def __post_init__(self) -> None:
         rising = self.horizons and all(b > a for a, b in pairwise((0, *self.horizons)))
-        _need(bool(rising), "horizons must be rising, at least one, from 1", self.horizons)
-        _need(self.units >= 1, "units must be 1 or more", self.units)
-        _need(self.fan_in >= 1, "fan_in must be 1 or more", self.fan_in)
-        _need(self.inputs >= 1, "inputs must be 1 or more", self.inputs)
-        _need(self.lags >= 0, "lags must be 0 or more", self.lags)
+        need(bool(rising), "horizons must be rising, at least one, from 1", self.horizons)
+        need_reservoir(
+            self.units,
+            self.inputs,
+            spectral_radius=self.spectral_radius,
+            fan_in=self.fan_in,
+            tau=self.tau,
+            input_scale=self.input_scale,
+            bias=self.bias,
+        )
+        need(self.inputs >= 1, "inputs must be 1 or more", self.inputs)
+        need(self.lags >= 0, "lags must be 0 or more", self.lags)
         known = len(set(self.outputs)) and all(0 <= t < self.inputs for t in self.outputs)
-        _need(bool(known), f"targets must lie between 0 and {self.inputs - 1}", self.targets)
-        _need(0.0 < self.tau[0] <= self.tau[1], "tau must be positive and rising", self.tau)
-        scale = self.input_scale
-        _need(0.0 < scale[0] <= scale[1], "input_scale must be positive and rising", scale)
-        _need(0.0 < self.forgetting <= 1.0, "forgetting must be in (0, 1]", self.forgetting)
-        _need(self.ridge > 0.0, "ridge must be positive", self.ridge)
-        _need(self.dtype in ("float32", "float64"), "dtype must be float32 or float64", self.dtype)
+        need(bool(known), f"targets must lie between 0 and {self.inputs - 1}", self.targets)
+        need_learning(self.forgetting, self.ridge)
+        need(self.dtype in ("float32", "float64"), "dtype must be float32 or float64", self.dtype)
 
     @property
     def outputs(self) -> tuple[int, ...]:
         """The inputs to forecast."""
         return tuple(range(self.inputs)) if self.targets is None else self.targets
-
-
-def _need(sound: bool, rule: str, given: object) -> None:
-    if not sound:
-        raise ValueError(f"{rule}, not {given!r}")
 
 
 def initial_network(settings: EsnSettings, reservoir: Reservoir | None = None) -> Network:

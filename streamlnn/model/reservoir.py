@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from streamlnn.model import given
 from streamlnn.model.compiled import fused, inlined
 from streamlnn.model.readout import add_scaled
+from streamlnn.model.rules import need_reservoir
 from streamlnn.model.squash import squash
 
 Array = NDArray[Any]
@@ -101,8 +102,8 @@ class Reservoir:
     Attributes: `W` (units, units) as a dense copy, `W_in` (units, inputs), `bias` (units,), `tau`
     (units,) in usual steps, `W_gate`, `gate_in` and `gate_bias` likewise of what makes time go
     faster or slower; `taps`, `links` and `gate_links` (units, fan_in) are the connections as
-    stepped. `from_arrays` makes one of given weights. A step costs
-    O(units * (fan_in + inputs)).
+    stepped. `from_arrays` makes one of given weights. Raises `ValueError` for settings that are
+    none. A step costs O(units * (fan_in + inputs)).
 
     >>> reservoir = Reservoir(units=50, inputs=1, seed=1)
     >>> x = reservoir.step(np.zeros(50), np.array([0.3]), dt=1.0)
@@ -123,6 +124,15 @@ class Reservoir:
         bias: float = 0.2,
         dtype: DTypeLike = "float64",
     ) -> None:
+        need_reservoir(
+            units,
+            inputs,
+            spectral_radius=spectral_radius,
+            fan_in=fan_in,
+            tau=tau,
+            input_scale=input_scale,
+            bias=bias,
+        )
         random = np.random.default_rng([seed, units, inputs])
         fan_in = min(fan_in, units)
         self.taps = np.stack([random.permutation(units)[:fan_in] for _ in range(units)])

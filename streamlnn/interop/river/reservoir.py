@@ -20,13 +20,12 @@ from streamlnn.interop.river.samples import (
     Name,
     listed,
     names_in,
-    need,
     numbers,
     seconds,
-    span,
 )
 from streamlnn.model.clock import take_time
 from streamlnn.model.reservoir import ORDINARY, SPECTRAL_RADIUS, Reservoir
+from streamlnn.model.rules import need, need_reservoir
 
 Array = NDArray[Any]
 Span = tuple[float, float]
@@ -95,8 +94,8 @@ class ReservoirFeatures(base.Transformer):
         self.units = units if reservoir is None else reservoir.units
         self.spectral_radius = spectral_radius
         self.fan_in = fan_in
-        self.tau = span("tau", tau)
-        self.input_scale = span("input_scale", input_scale)
+        self.tau = tau
+        self.input_scale = input_scale
         self.bias = bias
         self.liquid = liquid
         self.seed = seed
@@ -207,8 +206,8 @@ class ReservoirFeatures(base.Transformer):
             self.seed,
             self.spectral_radius,
             self.fan_in,
-            self.tau,
-            self.input_scale,
+            (self.tau[0], self.tau[1]),
+            (self.input_scale[0], self.input_scale[1]),
             self.bias,
             self.liquid,
         )
@@ -225,11 +224,15 @@ class ReservoirFeatures(base.Transformer):
             )
 
     def _check(self) -> None:
-        need(self.units >= 1, "units must be 1 or more", self.units)
-        need(self.fan_in >= 1, "fan_in must be 1 or more", self.fan_in)
-        radius = self.spectral_radius
-        need(0.0 <= radius < math.inf, "spectral_radius must be 0 or more", radius)
-        need(0.0 <= self.bias < math.inf, "bias must be 0 or more", self.bias)
+        need_reservoir(
+            self.units,
+            1,
+            spectral_radius=self.spectral_radius,
+            fan_in=self.fan_in,
+            tau=self.tau,
+            input_scale=self.input_scale,
+            bias=self.bias,
+        )
         every = self.every
         need(every is None or 0.0 < every < math.inf, "every must be positive", every)
         need(self.memory >= 1, "memory must be 1 or more", self.memory)

@@ -90,17 +90,3 @@ def listed(features: Sequence[Name] | None, time: Name | None) -> list[Name] | N
     if len(set(features)) < len(features) or (time is not None and time in features):
         raise ValueError(f"features must differ, and none be the time: {list(features)}")
     return list(features)
-
-
-def span(name: str, given: Sequence[float]) -> tuple[float, float]:
-    """Return the two ends between which something is drawn; raises `ValueError`."""
-    ends = tuple(given) if isinstance(given, Sequence) else ()
-    sound = len(ends) == 2 and 0.0 < ends[0] <= ends[1] < math.inf
-    need(sound, f"{name} must be two positive numbers, rising", given)
-    return ends[0], ends[1]
-
-
-def need(sound: bool, rule: str, given: object) -> None:
-    """Raise `ValueError` where a rule does not hold."""
-    if not sound:
-        raise ValueError(f"{rule}, not {given!r}")

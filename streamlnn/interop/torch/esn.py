@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streamlnn.interop.torch.drawing import Span, checked, drawn, need
+from streamlnn.interop.torch.drawing import Span, drawn
 from streamlnn.interop.torch.learning import aligned, learn, least_squares, put_into, weights_of
 from streamlnn.interop.torch.states import Units, dense, states
 from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.readout import Readout
 from streamlnn.model.reservoir import Reservoir
+from streamlnn.model.rules import need, need_learning
 
 CHUNK = 512
 """Steps whose states are held at once where only the last one is asked for."""
@@ -94,6 +95,8 @@ class ESN(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        need(input_size >= 1, "input_size must be 1 or more", input_size)
+        need(reservoir_size >= 1, "reservoir_size must be 1 or more", reservoir_size)
         reservoir = drawn(
             reservoir_size,
             input_size,
@@ -394,7 +397,9 @@ class ESN(nn.Module):
     ) -> None:
         """Take over the arrays of a reservoir, and put a readout on top."""
         need(output_size >= 1, "output_size must be 1 or more", output_size)
-        self.washout, self.forgetting, self.ridge = checked(*learned)
+        self.washout, self.forgetting, self.ridge = learned
+        need(self.washout >= 0, "washout must be 0 or more", self.washout)
+        need_learning(self.forgetting, self.ridge)
         room: dict[str, Any] = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("taps", torch.tensor(reservoir.taps, device=device))
         for name in ("links", "W_in", "bias", "tau"):

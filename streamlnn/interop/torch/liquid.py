@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from streamlnn.model.rules import need
+
 
 class LiquidCell(nn.Module):
     """A liquid time-constant cell, used as `nn.RNNCell`, with the elapsed time as an argument.
@@ -46,8 +48,7 @@ class LiquidCell(nn.Module):
             ("hidden_size", hidden_size),
             ("substeps", substeps),
         ):
-            if value < 1:
-                raise ValueError(f"{name} must be 1 or more, not {value!r}")
+            need(value >= 1, f"{name} must be 1 or more", value)
         self.input_size, self.hidden_size, self.substeps = input_size, hidden_size, substeps
         room: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size, **room))
