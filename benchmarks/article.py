@@ -24,10 +24,10 @@ import numpy as np
 
 from benchmarks import article_streams, article_training
 from benchmarks.article_lessons import HORIZONS, Answer, Task
-from benchmarks.article_models import TRAINED, trained
+from benchmarks.article_models import TRAINED, as_printed, trained
 from benchmarks.article_ours import GRID, MANY, UNITS, Settings, online, ours
 from benchmarks.article_streams import Changing, Split, streams
-from benchmarks.article_training import Budget, one_thread
+from benchmarks.article_training import Budget, threads
 from benchmarks.common import Array, best_in_bold, figure, geometric_mean, markdown, quick_option
 from benchmarks.speed_timing import cpu
 from streamlnn.evaluation import baselines
@@ -56,9 +56,10 @@ class Effort:
     budget: Budget = GENEROUS
     grid: Sequence[Settings] = tuple(GRID)
     units: Sequence[int] = (UNITS, MANY)
+    rounds: int = 9
 
 
-QUICK = Effort(article_streams.QUICK, (0,), article_training.QUICK, GRID[:1], (UNITS,))
+QUICK = Effort(article_streams.QUICK, (0,), article_training.QUICK, GRID[:1], (UNITS,), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def errors(stream: Changing, yhat: Array) -> Array:
 # -------------------------------------------------------------------------------------- the tables
 
 
-def tables(done: Sequence[Result]) -> Iterator[str]:
+def tables(done: Sequence[Result], rounds: int) -> Iterator[str]:
     """Yield a table of each phase, and one of what the models take."""
     names, streamed = list(done[0].said), list(dict.fromkeys(r.stream.name for r in done))
     found = np.array([[errors(r.stream, a.yhat) for a in r.said.values()] for r in done])
@@ -112,7 +113,7 @@ def tables(done: Sequence[Result]) -> Iterator[str]:
         yield f"MAE {phase}, of persistence's"
         yield markdown(*_phase(streamed, names, ratios[..., k, :], naive[..., k, :]))
     yield "What it takes: weights, training, microseconds a sample one at a time"
-    yield markdown(*costs(done, names, ratios))
+    yield markdown(*costs(done, ratios, per_sample(_ones(done[-1].said), rounds)))
 
 
 def _phase(
@@ -144,11 +145,11 @@ def told(column: Array) -> list[str]:
 
 
 def costs(
-    done: Sequence[Result], names: list[str], ratios: Array
+    done: Sequence[Result], ratios: Array, micros: dict[str, float]
 ) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of what the models take, and how far apart their seeds are."""
     header = ["", "weights", "trained", "training s", "ended by", "us a sample", "seeds differ by"]
-    micros = per_sample(_ones(done[-1].said))
+    names = list(done[0].said)
     apart = (ratios.max(axis=0) / ratios.min(axis=0)).max(axis=(0, 2, 3))
     rows = [
         _cost(done, name, micros.get(name, np.nan), f"{times:.2f}x")
@@ -164,7 +165,7 @@ def _ones(said: Said) -> dict[str, Callable[[], object]]:
     ones = {name: answer.one for name, answer in said.items() if answer.one is not None}
     carried = ones[TRAINED_WHOLE]
     net, x, _ = carried.args  # type: ignore[attr-defined]
-    return {**ones, WINDOWED: partial(carried.func, net, x.expand(1, WINDOW, 1), None)}  # type: ignore[attr-defined]
+    return {**ones, WINDOWED: partial(as_printed, net, x.expand(1, WINDOW, 1))}
 
 
 def _cost(done: Sequence[Result], name: str, micros: float, apart: str) -> list[str]:
@@ -177,7 +178,7 @@ def _cost(done: Sequence[Result], name: str, micros: float, apart: str) -> list[
     return [name, *counts, seconds, words, figure(micros), apart]
 
 
-def per_sample(ones: dict[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
+def per_sample(ones: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return the median microseconds that each takes, of interleaved rounds."""
     took: dict[str, list[float]] = {name: [] for name in ones}
     for _ in range(rounds):
@@ -201,12 +202,12 @@ def _times(one: Callable[[], object]) -> None:
 @quick_option
 def main(data: Path | None, quick: bool) -> None:
     """Print the tables."""
-    one_thread()
-    done = []
-    for result in results(QUICK if quick else Effort(), data):
+    threads(1)
+    effort, done = QUICK if quick else Effort(), []
+    for result in results(effort, data):
         click.echo(f"{result.stream.name}: {result.stream.change}", err=True)
         done.append(result)
-    click.echo("\n\n".join(tables(done)))
+    click.echo("\n\n".join(tables(done, effort.rounds)))
 
 
 if __name__ == "__main__":

@@ -35,12 +35,25 @@ class ArticleESN(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return what is said at every step, (batch, steps, outputs), and the last state."""
-        reservoir = x.new_zeros(len(x), self.W_res.in_features) if state is None else state
-        visited = []
+        visited, reservoir = [], self._rest(x) if state is None else state
         for u in x.unbind(1):
-            reservoir = torch.tanh(self.W_in(u) + self.W_res(reservoir))
+            reservoir = self._next(u, reservoir)
             visited.append(reservoir)
         return self.W_out(torch.stack(visited, 1)), reservoir
+
+    def last(self, x: Tensor) -> Tensor:
+        """Return what is said at the last step, (batch, outputs), from rest: the printed call."""
+        reservoir = self._rest(x)
+        for u in x.unbind(1):
+            reservoir = self._next(u, reservoir)
+        said: Tensor = self.W_out(reservoir)
+        return said
+
+    def _rest(self, x: Tensor) -> Tensor:
+        return x.new_zeros(len(x), self.W_res.in_features)
+
+    def _next(self, u: Tensor, reservoir: Tensor) -> Tensor:
+        return torch.tanh(self.W_in(u) + self.W_res(reservoir))
 
 
 class Recurrent(nn.Module):
@@ -92,3 +105,9 @@ def trained(task: Task, make: Callable[[int], nn.Module], budget: Budget, seed: 
 @torch.no_grad()
 def _one(net: nn.Module, x: Tensor, state: Tensor) -> Any:
     return net(x, state)
+
+
+@torch.no_grad()
+def as_printed(net: ArticleESN, x: Tensor) -> Tensor:
+    """Return what the article's network says of a window (1, steps, 1), which it begins at rest."""
+    return net.last(x)

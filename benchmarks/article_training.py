@@ -31,10 +31,10 @@ class Budget:
     Each rate is tried for `look` epochs and a tenth of the seconds at most.
     """
 
-    rates: Sequence[float] = (3e-2, 1e-2, 3e-3, 1e-3)
-    look: int = 10
-    epochs: int = 120
-    patience: int = 25
+    rates: Sequence[float] = (1e-2, 3e-3, 1e-3)
+    look: int = 5
+    epochs: int = 100
+    patience: int = 20
     seconds: float = 40.0
 
 
@@ -50,9 +50,9 @@ class Trained:
     ended: str
 
 
-def one_thread() -> None:
-    """Let torch take one thread."""
-    torch.set_num_threads(1)
+def threads(count: int) -> None:
+    """Let torch take so many threads."""
+    torch.set_num_threads(count)
 
 
 def train(make: Callable[[], nn.Module], data: Lessons, budget: Budget, seed: int) -> Trained:
