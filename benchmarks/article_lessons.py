@@ -12,16 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-try:
-    import ncps.torch  # noqa: F401 - asked for here, to say what is missing
-    import torch
-except ImportError as error:
-    raise ImportError(
-        "the comparison with trained networks needs PyTorch and ncps: pip install '.[bench]'"
-    ) from error
-
-from torch import Tensor, nn
-
+from benchmarks.article_needs import Tensor, nn, torch
 from benchmarks.article_streams import Changing, Split
 from benchmarks.common import Array
 

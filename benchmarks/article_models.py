@@ -10,11 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
-from ncps.torch import LTC, CfC
-from torch import Tensor, nn
-
 from benchmarks.article_lessons import HORIZONS, Answer, Task, counted
+from benchmarks.article_needs import LTC, CfC, Tensor, nn, torch
 from benchmarks.article_ours import UNITS
 from benchmarks.article_training import Budget, train
 

@@ -8,10 +8,8 @@ from itertools import product
 from time import process_time
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from benchmarks.article_lessons import HORIZONS, WARM, Answer, Lessons, Task, counted
+from benchmarks.article_needs import Tensor, torch
 from benchmarks.article_streams import Changing
 from benchmarks.article_training import absolute_error
 from streamlnn import Forecaster
@@ -29,7 +27,8 @@ class Settings(NamedTuple):
     ridge: float
 
 
-GRID = [Settings(*s) for s in product((1.0, (1.0, 10.0)), (0.3, 1.0), (1e-4, 1e-2, 1.0))]
+TAUS: tuple[float | tuple[float, float], ...] = (1.0, (1.0, 10.0))
+GRID = [Settings(*s) for s in product(TAUS, (0.3, 1.0), (1e-4, 1e-2, 1.0))]
 """Twelve, from which the validation part chooses."""
 
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
 import click
-import torch
 
 from benchmarks.article_models import ArticleESN
+from benchmarks.article_needs import torch
 from benchmarks.article_training import threads
 from benchmarks.common import figure, geometric_mean, markdown, quick_option
 from benchmarks.speed_timing import rounds

@@ -45,7 +45,7 @@ class Split:
         return self.known + self.before
 
 
-QUICK = Split(1_000, 120, 100, 600)
+QUICK = Split(520, 120, 60, 540)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from time import process_time
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import mse_loss
-
 from benchmarks.article_lessons import WARM, Lessons
+from benchmarks.article_needs import Tensor, nn, torch
 
 STEPS = 50
 """How far back a gradient goes."""
@@ -90,12 +87,12 @@ class _Training:
         return "validation" if self.since >= budget.patience else "epochs"
 
     def _epoch(self, data: Lessons) -> None:
-        parts = zip(data.x.split(STEPS, dim=1), data.y.split(STEPS, dim=1), strict=True)
+        parts = zip(torch.split(data.x, STEPS, 1), torch.split(data.y, STEPS, 1), strict=True)
         with torch.no_grad():
             _, state = self.net(next(parts)[0])
         for x, y in parts:
             said, state = self.net(x, state.detach())
-            self._step(mse_loss(said, y))
+            self._step(nn.functional.mse_loss(said, y))
         self.epochs += 1
 
     def _step(self, loss: Tensor) -> None:
