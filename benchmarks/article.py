@@ -173,7 +173,7 @@ def _cost(done: Sequence[Result], name: str, micros: float, apart: str) -> list[
     ends = [one.ended for one in every]
     ended = [f"{end} {ends.count(end)}" for end in dict.fromkeys(ends)]
     seconds = f"{median(one.seconds for one in every):.1f}"
-    counts = [f"{n:,}" if n else "-" for n in (every[0].all, every[0].trained)]
+    counts = [f"{n:,}" if n else "-" for n in (every[0].weights, every[0].trained)]
     words = ends[0] if len(ended) == 1 else ", ".join(ended)
     return [name, *counts, seconds, words, figure(micros), apart]
 

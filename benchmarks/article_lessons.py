@@ -110,13 +110,14 @@ class Task:
 class Answer:
     """What one model said of a stream, (n, horizons), NaN in the training part, and what it took.
 
-    seconds: of the processor, for training, every setting that was tried included. all, trained:
-    its weights. one: forecasts from one more sample, and learns if it goes on learning.
+    seconds: of the processor, for training, every setting that was tried included. weights: how
+    many there are; trained: how many of them move. one: forecasts from one more sample, and learns
+    from it where learning goes on.
     """
 
     yhat: Array
     seconds: float = 0.0
-    all: int = 0
+    weights: int = 0
     trained: int = 0
     ended: str = "-"
     one: Callable[[], object] | None = None
