@@ -20,6 +20,8 @@ from torch import Tensor
 from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, by_inputs
 from streamlnn.model.sequence import FEWEST_BESIDE, MOST_BESIDE, Weights, run_sequences
 
+Array = NDArray[np.floating]
+
 WORTH_A_THREAD = 1 << 20
 """Products of weight and state that are worth to be done elsewhere."""
 
@@ -47,14 +49,16 @@ def states(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
     if torch.compiler.is_compiling():
         made: Tensor = torch.ops.streamlnn.reservoir_states(u, dt, x, *_flat(units))
         return made
-    with torch.no_grad():
-        return _undifferentiated(u, dt, x, units)
+    return _undifferentiated(u, dt, x, units)
 
 
 def _undifferentiated(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
-    if _fits_compiled(u, units) and bool(u.sum().isfinite()):
-        return _in_compiled(u, dt, x, units)
-    return _in_torch(u, dt, x, units)
+    if _fits_compiled(u, units):
+        inputs, times, begin = (each.detach().contiguous().numpy() for each in (u, dt, x))
+        if np.isfinite(inputs).all():
+            return _in_compiled(inputs, times, begin, units)
+    with torch.no_grad():
+        return _in_torch(u, dt, x, units)
 
 
 # ----------------------------------------------------------------------- as torch.compile knows it
@@ -128,13 +132,11 @@ def _fits_compiled(u: Tensor, units: Units) -> bool:
     return on_cpu and units.taps.shape[1] <= max(64, len(units.taps) // 8)
 
 
-def _in_compiled(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
-    weights = _as_arrays(units)
-    inputs, times, begin = (each.detach().contiguous().numpy() for each in (u, dt, x))
-    made = np.empty((*inputs.shape[:2], begin.shape[1]), inputs.dtype)
+def _in_compiled(u: Array, dt: Array, x: Array, units: Units) -> Tensor:
+    weights, made = _as_arrays(units), np.empty((*u.shape[:2], x.shape[1]), u.dtype)
 
     def run(streams: tuple[int, int]) -> None:
-        run_sequences(weights, inputs, times, begin, made, *streams)
+        run_sequences(weights, u, dt, x, made, *streams)
 
     parts = _parts(made, units.taps.shape[1])
     apply = _pool(torch.get_num_threads()).map if len(parts) > 1 else map
@@ -152,7 +154,7 @@ def _as_arrays(units: Units) -> Weights:
     )
 
 
-def _parts(made: NDArray[np.floating], fan_in: int) -> list[tuple[int, int]]:
+def _parts(made: Array, fan_in: int) -> list[tuple[int, int]]:
     """Return ranges of streams, cut where the loops cut them, so that no number depends on it."""
     streams = made.shape[1]
     if made.size * fan_in < WORTH_A_THREAD or torch.get_num_threads() == 1:
