@@ -241,9 +241,17 @@ class Reservoir:
             raise ValueError(f"the reservoir holds numbers too large for {np.dtype(dtype)}")
         return {"taps": self.taps.astype(np.int64), **cast}
 
-    def step(self, x: Array, u: Array, dt: float) -> Array:
-        """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,)."""
-        new, u = x.astype(self.tau.dtype), np.asarray(u, self.tau.dtype)
+    def step(self, x: ArrayLike, u: ArrayLike, dt: float) -> Array:
+        """Return the state dt usual steps after `x` (units,) under the input `u` (inputs,).
+
+        Raises `ValueError` for other shapes, and where time would run backwards.
+        """
+        new, u = np.array(x, self.tau.dtype), np.asarray(u, self.tau.dtype)
+        if new.shape != (self.units,) or u.shape != (self.inputs,) or not dt >= 0.0:
+            raise ValueError(
+                f"x has shape {new.shape}, u {u.shape}, dt is {dt!r}; ({self.units},), "
+                f"({self.inputs},) and 0 or more are wanted"
+            )
         drive, rate = np.empty_like(new), np.empty_like(new)
         hear_others(new, self.taps, self.links, self.bias, drive)
         hear_others(new, self.taps, self.gate_links, self.gate_bias, rate)

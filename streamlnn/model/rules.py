@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 
@@ -20,6 +21,7 @@ def need(sound: bool, rule: str, given: object) -> None:
 def need_ends(name: str, given: Any) -> None:
     """Raise `ValueError` unless something can be drawn between two ends, log-uniform."""
     sound = isinstance(given, tuple | list) and len(given) == 2
+    sound = sound and all(isinstance(end, Real) for end in given)
     sound = sound and 0.0 < given[0] <= given[1] < math.inf
     need(sound, f"{name} must be two positive numbers, rising", given)
 

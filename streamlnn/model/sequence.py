@@ -242,7 +242,13 @@ def run(
     inputs = inputs[:, None] if inputs.ndim == 1 else inputs
     if inputs.ndim != 2 or inputs.shape[1] != reservoir.inputs:
         raise ValueError(f"u has shape {np.shape(u)}; (n, {reservoir.inputs}) is wanted")
-    elapsed = np.broadcast_to(np.asarray(dt, kind), len(inputs))
+    elapsed = np.asarray(dt, kind)
+    if elapsed.shape not in ((), (len(inputs),)) or not (elapsed >= 0.0).all():
+        raise ValueError(
+            f"dt has shape {elapsed.shape}, its least is {elapsed.min():g}; a number or "
+            f"({len(inputs)},), 0 or more, is wanted"
+        )
+    elapsed = np.broadcast_to(elapsed, len(inputs))
     begin = np.zeros(reservoir.units, kind) if x is None else np.asarray(x, kind)
     if begin.shape != (reservoir.units,):
         raise ValueError(f"x has shape {begin.shape}; ({reservoir.units},) is wanted")

@@ -105,3 +105,20 @@ def test_a_modules_float64_values_are_standardised_before_they_are_rounded() -> 
     for row, state in zip(rows[2000:], states, strict=True):
         live.step(None, row)
         np.testing.assert_allclose(state, live.reservoir_state, rtol=0, atol=1e-5)
+
+
+def test_the_scaling_is_saved_and_stays_in_float64(tmp_path: Path) -> None:
+    rows = 1e6 + (waves(600) - 50.0) / 9.0
+    model = ESN.from_forecaster(warmed(None, rows[:500]), 1)
+    torch.save(model.state_dict(), tmp_path / "esn.pt")
+    again = ESN(1, 100, 1, liquid=True, seed=9)
+    again.load_state_dict(torch.load(tmp_path / "esn.pt", weights_only=True))
+    x = torch.from_numpy(rows[500:])
+    assert torch.equal(again.states(x), model.states(x))
+    before = model.states(x)
+    assert torch.equal(model.to(torch.float32).states(x), before)
+    torch.testing.assert_close(model.double().states(x).float(), before, rtol=0, atol=1e-5)
+    plain = ESN(1, 100, 1, liquid=True)
+    again.load_state_dict(plain.state_dict())
+    assert again.location is None
+    assert torch.equal(again.states(x.float()), plain.states(x.float()))

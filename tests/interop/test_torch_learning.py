@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from streamlnn import Reservoir
 from streamlnn.interop.torch import ESN
 from streamlnn.model.readout import Readout
 
@@ -106,11 +107,9 @@ def test_a_network_in_single_precision_is_fitted_in_double() -> None:
 
 def test_without_forgetting_online_learning_finds_what_fit_finds() -> None:
     online, closed, (x, y) = network(forgetting=1.0), network(), waves(1, 600)
-    nn.init.zeros_(online.W_out.weight)
-    nn.init.zeros_(online.W_out.bias)
     online.partial_fit(x, y)
     closed.fit(x, y)
-    torch.testing.assert_close(learned(online), learned(closed), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(learned(online), learned(closed), rtol=1e-6, atol=1e-8)
 
 
 def test_what_is_returned_was_said_before_the_target_was_learned() -> None:
@@ -118,23 +117,10 @@ def test_what_is_returned_was_said_before_the_target_was_learned() -> None:
     model, (x, y) = network(), waves(1, 60)
     said = model.partial_fit(x, y)
     for cut in (0, 1, 17, 59):
-        fresh = copy.deepcopy(network())
-        fresh.W_out.load_state_dict(_begun().state_dict())
-        state = None
+        fresh, state = network(), None
         if cut:
             _, state = fresh.partial_fit(x[:, :cut], y[:, :cut], return_state=True)
         torch.testing.assert_close(said[:, cut], fresh(x[:, cut : cut + 1], state))
-
-
-def _begun() -> nn.Linear:
-    """What the readout of `network()` begins with."""
-    torch.manual_seed(3)
-    return network().W_out
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    torch.manual_seed(3)
 
 
 def test_it_learns_by_the_daemons_own_readout() -> None:
@@ -228,7 +214,7 @@ def test_several_sequences_are_learned_step_by_step_side_by_side() -> None:
         (torch.zeros(2, 9, 1), torch.zeros(2, 9), r"y has shape \(2, 9\); \(2, 9, 2\) is wanted"),
         (torch.zeros(2, 9, 1), torch.zeros(2, 9, 1), r"y has shape \(2, 9, 1\)"),
         (torch.zeros(2, 9, 1), torch.full((2, 9, 2), torch.inf), "y holds infinite values; NaN"),
-        (torch.full((2, 9, 1), torch.nan), torch.zeros(2, 9, 2), "x holds values that are not"),
+        (torch.full((2, 9, 1), torch.nan), torch.zeros(2, 9, 2), "holds values that are not"),
     ],
     ids=["shape", "outputs", "infinite", "missing"],
 )
@@ -238,6 +224,56 @@ def test_what_cannot_be_learned_is_told(call: str, x: Tensor, y: Tensor, wrong: 
     with pytest.raises(ValueError, match=wrong):
         getattr(model, call)(x.double(), y.double())
     assert torch.equal(learned(model), before)
+
+
+def test_a_ridge_that_is_too_small_is_told() -> None:
+    x = torch.sin(torch.arange(2000, dtype=torch.float64) / 5).reshape(1, -1, 1)
+    model = ESN(1, 300, 1, ridge=1e-14, dtype=torch.float64)
+    with pytest.raises(ValueError, match="a ridge of 1e-14 is too small for states that are so"):
+        model.fit(x[:, :-1], x[:, 1:])
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "states"])
+def test_arrays_are_told_to_be_made_tensors(call: str) -> None:
+    x, y = (each.numpy() for each in waves(1, 20))
+    given = (x,) if call == "states" else (x, y)
+    with pytest.raises(TypeError, match=r"x is a numpy.ndarray; pass a tensor: torch.as_tensor"):
+        getattr(network(), call)(*given)
+
+
+@pytest.mark.parametrize("time", [511, 512, 513, 1300])
+def test_long_sequences_are_learned_in_pieces_as_in_one(time: int) -> None:
+    model, (x, y) = network(washout=20), waves(2, time)
+    model.fit(x, y)
+    F = features(model, x)[:, 20:].flatten(0, 1)
+    torch.testing.assert_close(
+        learned(model), solved(F, y[:, 20:].flatten(0, 1), 1e-3), rtol=1e-5, atol=1e-7
+    )
+    last = network().fit(x, y[:, -1])
+    torch.testing.assert_close(
+        learned(last), solved(features(last, x)[:, -1], y[:, -1], 1e-3), rtol=1e-5, atol=1e-7
+    )
+    one, other = network(), network()
+    said, state = one.partial_fit(x, y, return_state=True)
+    half, begun = other.partial_fit(x[:, :300], y[:, :300], return_state=True)
+    rest = other.partial_fit(x[:, 300:], y[:, 300:], begun)
+    torch.testing.assert_close(said, torch.cat([half, rest], 1), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(state, one.states(x)[:, -1])
+
+
+def test_a_single_step_from_rest_is_part_of_the_washout() -> None:
+    model, (x, y) = network(washout=5), waves(1, 1)
+    assert torch.equal(model.partial_fit(x, y), torch.zeros_like(y))
+    assert torch.equal(learned(model), torch.zeros(21, 2, dtype=torch.float64))
+    model.partial_fit(x, y[:, -1])
+    assert not torch.equal(learned(model), torch.zeros(21, 2, dtype=torch.float64))
+
+
+def test_whole_numbers_as_targets_cost_no_answer_its_fraction() -> None:
+    model, (x, y) = network(), waves(1, 60)
+    said = model.partial_fit(x, (10 * y).long())
+    assert said.dtype == torch.float64
+    assert (said != said.round()).any()
 
 
 def test_fit_tells_when_no_step_is_left() -> None:
@@ -305,6 +341,15 @@ def test_a_network_that_never_learned_online_saves_its_weights_only() -> None:
     assert torch.equal(other.partial_fit(x, y), model.partial_fit(x, y))
 
 
+def test_half_of_what_was_learned_online_is_told_as_missing() -> None:
+    model, (x, y) = network(), waves(1, 50)
+    model.partial_fit(x, y)
+    saved = model.state_dict()
+    del saved["online_U"]
+    with pytest.raises(RuntimeError, match=r"Missing key.*online_U"):
+        network().load_state_dict(saved)
+
+
 def test_a_copy_learns_by_itself() -> None:
     model, (x, y) = network(), waves(1, 100)
     model.partial_fit(x, y)
@@ -319,6 +364,8 @@ def test_a_state_of_another_network_is_refused() -> None:
     model.partial_fit(x, y)
     with pytest.raises(RuntimeError, match="size mismatch"):
         ESN(1, 21, 2, dtype=torch.float64).load_state_dict(model.state_dict())
+    with pytest.raises(ValueError, match=r"numbers too large for torch.float32"):
+        ESN.from_reservoir(Reservoir.from_arrays([[1e39]], [[1.0]]), 1)
 
 
 def test_the_same_seed_draws_the_same_network_whatever_torch_draws() -> None:
@@ -326,7 +373,7 @@ def test_the_same_seed_draws_the_same_network_whatever_torch_draws() -> None:
     one = network()
     torch.manual_seed(2)
     other, third = network(), network(seed=2)
-    assert torch.equal(one.W_res, other.W_res)
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
     assert not torch.equal(one.W_res, third.W_res)
     radius = torch.linalg.eigvals(one.W_res).abs().max()
     assert abs(float(radius) - 0.9) < 1e-6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.func import functional_call, grad, jvp
 
 from streamlnn import Reservoir
 from streamlnn.interop.torch import ESN, states
@@ -159,6 +162,54 @@ def test_a_network_that_is_dense_or_hears_nan_goes_through_torch(
     assert sparse.states(missing)[2].isnan().any()
 
 
+def test_the_state_that_is_returned_is_a_copy_to_be_changed() -> None:
+    model, x = network(), drawn(4, 600, 2)
+    for more in ({}, {"every_step": True}):
+        y, state = model(x, return_state=True, **more)
+        state[1] = 0.0
+        y.sum().backward()
+        assert state.untyped_storage().nbytes() == 4 * 30 * 4
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch, by itself
+def test_torchs_transforms_see_the_network_as_it_is() -> None:
+    model, x = network(dtype=torch.float64), drawn(4, 30, 2, dtype=torch.float64)
+    torch.nn.init.normal_(model.W_out.weight)
+    weights, along = dict(model.named_parameters()), drawn(4, 30, 2, dtype=torch.float64, seed=2)
+
+    def total(weights: Any, x: Tensor) -> Tensor:
+        said: Tensor = functional_call(model, weights, (x,)).sum()
+        return said
+
+    total(weights, x).backward()
+    by_weights = grad(total)({name: each.detach() for name, each in weights.items()}, x)
+    torch.testing.assert_close(by_weights["W_out.weight"], model.W_out.weight.grad)
+    leaf = x.clone().requires_grad_()
+    by_inputs = torch.autograd.grad(total(weights, leaf), leaf)[0]
+    torch.testing.assert_close(grad(total, argnums=1)(weights, x), by_inputs)
+    _, tangent = jvp(lambda x: total(weights, x), (x,), (along,))
+    torch.testing.assert_close(tangent, (by_inputs * along).sum())
+
+
+@pytest.mark.parametrize("inputs_learn", [False, True])
+def test_autocast_leaves_the_states_as_they_are(inputs_learn: bool) -> None:
+    model, x = network(), drawn(4, 30, 2).requires_grad_(inputs_learn)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = model.states(x)
+        assert model(x).dtype == torch.bfloat16
+    torch.testing.assert_close(states, model.states(x), rtol=0, atol=1e-6)
+
+
+def test_a_forked_process_goes_on_by_itself() -> None:
+    """The threads of its parent are not there."""
+    code = (
+        "import os, torch; from streamlnn.interop.torch import ESN; torch.set_num_threads(2); "
+        "model, x = ESN(1, 100, 1), torch.zeros(80, 300, 1); model(x); child = os.fork(); "
+        "model(x); os._exit(0) if child == 0 else os.waitpid(child, 0)"
+    )
+    subprocess.run([sys.executable, "-P", "-W", "ignore", "-c", code], timeout=120, check=True)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
 def test_the_network_moves_to_another_dtype(dtype: torch.dtype) -> None:
     model, x = network(), drawn(2, 30, 2)
@@ -175,7 +226,7 @@ def test_a_gpu_gives_the_same(liquid: bool) -> None:
     here = model.states(x)
     there = model.cuda().states(x.cuda())
     assert there.device.type == "cuda"
-    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-12)
+    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=TOLERANCE[torch.float64])
 
 
 @pytest.mark.parametrize(
@@ -187,7 +238,9 @@ def test_a_gpu_gives_the_same(liquid: bool) -> None:
         (lambda m: m(drawn(4, 5, 2), drawn(3, 30)), r"state has shape \(3, 30\); \(4, 30\)"),
         (lambda m: m(drawn(5, 2), drawn(1, 30)), r"state has shape \(1, 30\); \(30,\)"),
         (lambda m: m(drawn(4, 5, 2), dt=torch.ones(4)), r"dt has shape \(4,\); a number, \(5,\)"),
-        (lambda m: m(drawn(4, 5, 2), dt=-1.0), "dt holds -1; time does not run backwards"),
+        (lambda m: m(drawn(4, 5, 2), dt=-1.0), "dt holds -1; 0 or more is wanted"),
+        (lambda m: m(drawn(4, 5, 2), torch.ones(4, 30).long()), "state is torch.int64, the netw"),
+        (lambda m: m(drawn(4, 5, 2), dt=torch.nan), "dt holds nan; 0 or more is wanted"),
         (lambda m: m(drawn(4, 5, 2).double()), r"x is torch.float64, the network torch.float32"),
         (lambda _: ESN(0, 10, 1), "input_size must be 1 or more, not 0"),
         (lambda _: ESN(1, 0, 1), "reservoir_size must be 1 or more, not 0"),
@@ -195,6 +248,7 @@ def test_a_gpu_gives_the_same(liquid: bool) -> None:
         (lambda _: ESN(1, 10, 1, leak=2.0), r"leak must be in \(0, 1\], not 2 \(unit 0\)"),
         (lambda _: ESN(1, 10, 1, leak=0.5, tau=3.0), "give tau or leak, not both"),
         (lambda _: ESN(1, 10, 1, tau=(3.0, 1.0)), "tau must be two positive numbers, rising"),
+        (lambda _: ESN(1, 10, 1, tau=np.ones(10)), "tau must be two positive numbers, rising"),
         (lambda _: ESN(1, 10, 1, input_scale=0.0), "input_scale must be two positive"),
         (lambda _: ESN(1, 10, 1, spectral_radius=-1.0), "spectral_radius must be 0 or more"),
         (lambda _: ESN(1, 10, 1, fan_in=0), "fan_in must be 1 or more"),
@@ -223,12 +277,31 @@ def test_a_sequence_is_as_good_as_its_steps(inputs: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("u", "x", "wrong"),
+    ("given", "wrong"),
     [
-        (np.zeros((5, 3)), None, r"u has shape \(5, 3\); \(n, 2\) is wanted"),
-        (np.zeros((5, 2)), np.zeros(3), r"x has shape \(3,\); \(40,\) is wanted"),
+        ((np.zeros((5, 3)),), r"u has shape \(5, 3\); \(n, 2\) is wanted"),
+        ((np.zeros((5, 2)), 1.0, np.zeros(3)), r"x has shape \(3,\); \(40,\) is wanted"),
+        ((np.zeros((5, 2)), np.zeros(4)), r"dt has shape \(4,\).*a number or \(5,\)"),
+        ((np.zeros((5, 2)), -1.0), r"its least is -1; a number or \(5,\), 0 or more, is wanted"),
     ],
 )
-def test_a_sequence_that_does_not_fit_is_refused(u: Any, x: Any, wrong: str) -> None:
+def test_a_sequence_that_does_not_fit_is_refused(given: Any, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):
-        sequence.run(Reservoir(40, 2), u, x=x)
+        Reservoir(40, 2).run(*given)
+
+
+@pytest.mark.parametrize(
+    ("x", "u", "dt"),
+    [
+        (np.zeros(45), np.zeros(2), 1.0),
+        (np.zeros(3), np.zeros(2), 1.0),
+        (np.zeros(40), np.zeros(1), 1.0),
+        (np.zeros(40), np.zeros(27), 1.0),
+        (np.zeros(40), 0.5, 1.0),
+        (np.zeros(40), np.zeros(2), -1.0),
+        (np.zeros(40), np.zeros(2), np.nan),
+    ],
+)
+def test_a_step_that_does_not_fit_is_refused(x: Any, u: Any, dt: float) -> None:
+    with pytest.raises(ValueError, match=r"\(40,\), \(2,\) and 0 or more are wanted"):
+        Reservoir(40, 2).step(x, u, dt)

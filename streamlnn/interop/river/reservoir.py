@@ -51,7 +51,7 @@ class ReservoirFeatures(base.Transformer):
     there it is left out, with one warning. A missing feature is heard at its last value.
     constant: whether the features hold a 1 beside the units, for a readout without an intercept of
     its own. prefix: the names are `unit_0`, `unit_1` and so on; unions of several reservoirs want
-    different ones.
+    different ones, and one constant is enough for all.
 
     memory: how many of the newest samples learned are known again. What equals one of them, in
     features and time, is answered with the state it led to. So a prediction for a value that

@@ -47,7 +47,7 @@ def number(what: str, value: Any) -> float:
 def _way_out(value: Any) -> str:
     if isinstance(value, dt.date | np.datetime64):
         return "if it is when the sample was taken, name it by time="
-    return "turn it into one, or list the features to hear by features="
+    return "turn it into one; of x, features= lists those to hear"
 
 
 def seconds(x: Features, time: Name | None) -> float | None:
@@ -67,9 +67,10 @@ def seconds(x: Features, time: Name | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"the time x[{time!r}] is {value!r:.60}; pass seconds, or a datetime")
-    if not math.isfinite(value):
-        raise ValueError(f"the time x[{time!r}] is {value!r}; pass seconds, or leave it out")
-    return float(value)
+    moment = number("the time", value)  # an int may be larger than any float
+    if not math.isfinite(moment):
+        raise ValueError(f"the time x[{time!r}] is {value!r:.60}; pass seconds, or leave it out")
+    return moment
 
 
 def _as_seconds(value: dt.date) -> float:

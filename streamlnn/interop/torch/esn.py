@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from streamlnn.interop.torch.drawing import Span, drawn
-from streamlnn.interop.torch.learning import aligned, learn, least_squares, put_into, weights_of
+from streamlnn.interop.torch.learning import (
+    LEARNED,
+    aligned,
+    learn,
+    least_squares,
+    put_into,
+    restore,
+    weights_of,
+)
+from streamlnn.interop.torch.sequences import as_steps, begun, elapsed, need_dtype
 from streamlnn.interop.torch.states import Units, dense, states
 from streamlnn.model.forecaster import Forecaster
 from streamlnn.model.readout import Readout
@@ -20,9 +29,6 @@ from streamlnn.model.rules import need, need_learning
 
 CHUNK = 512
 """Steps whose states are held at once where only the last one is asked for."""
-
-LEARNED = ("U", "D", "count")
-"""What a readout that learns online knows beside its weights: saved with the network."""
 
 
 class ESN(nn.Module):
@@ -41,7 +47,7 @@ class ESN(nn.Module):
     its time go faster or slower (Hasani et al. 2021). washout: so many first steps of a sequence
     that begins at rest are not learned from. forgetting: the weight that `partial_fit` keeps of the
     past from step to step. ridge: the pull of the readout towards 0. The same seed draws the same
-    weights, on every device; torch's generator draws only what W_out begins with.
+    weights, on every device, whatever torch's generator is at; a readout begins at 0.
 
     Buffers: `taps` and `links` (units, fan_in), which unit each connection comes from and how
     strong it is, `W_in` (units, inputs), `bias`, `tau` (units,), and with `liquid` those of the
@@ -219,71 +225,42 @@ class ESN(nn.Module):
         batch either. `state` (batch, units) is where to begin, zeros unless given; `dt` the time
         before each step, in steps: a number, (time,) or (batch, time), 1 unless given. With
         `every_step` the readout of every state, (batch, time, output_size). With `return_state`
-        also the last state, (batch, units), detached, to go on from. Raises `ValueError` for
+        also the last state, (batch, units), a detached copy, to go on from. Raises `ValueError` for
         shapes that do not fit, and `TypeError` for another dtype than the network's.
         """
         if every_step:
             visited = self.states(x, state, dt=dt)
             y, last = self.W_out(visited), visited[..., -1:, :].squeeze(-2)
         else:
-            last = self._last_state(x, state, dt)
+            for part in self._runs(*self._taken(x, state, dt)):
+                last = part[-1] if x.dim() == 3 else part[-1, 0]
             y = self.W_out(last)
-        return (y, last.detach()) if return_state else y
+        return (y, last.detach().clone()) if return_state else y
 
     def states(
         self, x: Tensor, state: Tensor | None = None, *, dt: Tensor | float | None = None
     ) -> Tensor:
         """Return the state after every step, (batch, time, units); arguments as of `forward`."""
-        u, elapsed, begin = self._taken(x, state, dt)
-        visited = states(u, elapsed, begin, self._units()).transpose(0, 1)
+        visited = states(*self._taken(x, state, dt), self._units()).transpose(0, 1)
         return visited if x.dim() == 3 else visited[0]
-
-    def _last_state(self, x: Tensor, state: Tensor | None, dt: Tensor | float | None) -> Tensor:
-        u, elapsed, last = self._taken(x, state, dt)
-        for part, times in zip(_chunks(u), _chunks(elapsed), strict=True):
-            last = states(part, times, last, self._units())[-1]
-        return last if x.dim() == 3 else last[0]
 
     def _taken(
         self, x: Tensor, state: Tensor | None, dt: Tensor | float | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return inputs (time, batch, inputs), times (time, batch) and where to begin, checked."""
-        if x.dim() not in (2, 3) or x.shape[-1] != self.input_size:
-            wanted = f"(batch, time, {self.input_size}) or (time, {self.input_size})"
-            raise ValueError(f"x has shape {tuple(x.shape)}; {wanted} is wanted")
-        if x.shape[-2] == 0:
-            raise ValueError("x holds no step")
-        if x.dtype != self.W_in.dtype and self.location is None:
-            raise TypeError(
-                f"x is {x.dtype}, the network {self.W_in.dtype}; pass x.to({self.W_in.dtype})"
-            )
-        u = (x if x.dim() == 3 else x[None]).transpose(0, 1)
+        u = as_steps(x, self.input_size)
         if self.location is not None and self.scale is not None:
             u = ((u - self.location) / self.scale).clamp(-5.0, 5.0).to(self.W_in)
-        return u, self._elapsed(dt, u), self._begun(state, u, x.dim() == 3)
+        need_dtype("x", u, self.W_in.dtype)
+        return u, elapsed(dt, u), begun(state, u, self.reservoir_size, batched=x.dim() == 3)
 
-    def _elapsed(self, dt: Tensor | float | None, u: Tensor) -> Tensor:
-        time, batch = u.shape[:2]
-        if dt is None:
-            return u.new_ones(time, batch)
-        given = torch.as_tensor(dt, dtype=u.dtype, device=u.device)
-        if given.shape not in ((), (time,), (batch, time)):
-            raise ValueError(
-                f"dt has shape {tuple(given.shape)}; a number, ({time},) or ({batch}, {time}) "
-                "is wanted"
-            )
-        if not torch.compiler.is_compiling() and bool((given < 0).any()):
-            least = float(given.detach().min())
-            raise ValueError(f"dt holds {least:g}; time does not run backwards")
-        return (given if given.dim() else given.expand(time)).expand(batch, time).T
-
-    def _begun(self, state: Tensor | None, u: Tensor, batched: bool) -> Tensor:
-        wanted = (u.shape[1], self.reservoir_size) if batched else (self.reservoir_size,)
-        if state is None:
-            return u.new_zeros(u.shape[1], self.reservoir_size)
-        if state.shape != wanted:
-            raise ValueError(f"state has shape {tuple(state.shape)}; {wanted} is wanted")
-        return state if batched else state[None]
+    def _runs(self, u: Tensor, dt: Tensor, last: Tensor) -> Iterator[Tensor]:
+        """Yield the states, (steps, batch, units), of so many steps as are held at once."""
+        for first in range(0, len(u), CHUNK):
+            some = slice(first, first + CHUNK)
+            made = states(u[some], dt[some], last, self._units())
+            last = made[-1]
+            yield made
 
     # ---------------------------------------------------------------------------------- learning
 
@@ -298,23 +275,25 @@ class ESN(nn.Module):
         """Train `W_out` in closed form, by ridge regression; return the network.
 
         x as of `forward`, with y (batch, time, output_size) for every step, or (batch, output_size)
-        for the last state; or both without a batch; or lists of such sequences, of any lengths. A
-        step whose target is NaN in any output is left out. All that was learned before is
-        forgotten; `partial_fit` goes on from what this finds. Raises `ValueError` for shapes that
-        do not fit, for inputs that are not finite, and where no step is left to learn from. Costs
-        O(units^2) a step, and O(units^3).
+        for the last state; or both without a batch; or lists of such sequences, of any lengths,
+        which share `state` and `dt`. A step whose target is NaN in any output is left out. All that
+        was learned before is forgotten; `partial_fit` goes on from what this finds. Raises
+        `ValueError` for shapes that do not fit, for inputs that are not finite, where no step is
+        left to learn from, and for a ridge too small to tell the weights. Costs O(units^2) a step,
+        and O(units^3).
         """
-        washout = self.washout if state is None else 0
         inputs, targets = _listed(x), _listed(y)
         if len(inputs) != len(targets):
             raise ValueError(f"{len(inputs)} sequences of inputs, {len(targets)} of targets")
-        pairs = (
-            aligned(self.states(one, state, dt=dt).detach(), wanted, self.output_size, washout)
+        lessons = (
+            lesson
             for one, wanted in zip(inputs, targets, strict=True)
+            for lesson in self._lessons(one, wanted, state, dt)
         )
-        weights, precision = least_squares(pairs, 1 + self.reservoir_size, self.ridge)
-        self._readout = self._fresh_readout()
-        self._readout.stand(weights, precision)
+        weights, precision = least_squares(lessons, 1 + self.reservoir_size, self.ridge)
+        readout = self._fresh_readout()
+        readout.stand(weights, precision)
+        self._readout = readout
         put_into(self.W_out, weights)
         return self
 
@@ -333,19 +312,38 @@ class ESN(nn.Module):
         CPU. x, y, state and dt as of `fit`, no lists; of several sequences each step of all comes
         before the next. Each target counts as known when the next step is forecast: one that is h
         steps ahead, pass h - 1 steps later, with the state of then. An output whose target is NaN
-        is not learned from. It begins with what `fit`, an optimiser or it itself made of `W_out`.
-        Returns the shape of y, and with `return_state` also the last state. Raises as `fit`. Costs
-        O(units^2) a step.
+        is not learned from. The washout counts in each call that begins at rest. It begins with
+        what `fit`, an optimiser or it itself made of `W_out`. Returns the shape of y, and with
+        `return_state` also the last state. Raises as `fit`. Costs O(units^2) a step.
         """
-        visited = self.states(x, state, dt=dt).detach()
-        washout = self.washout if state is None else 0
-        steps, targets = aligned(visited, y, self.output_size, washout)
-        if self._readout is None:
-            self._readout = self._fresh_readout()
-        self._readout.weights[...] = weights_of(self.W_out)
-        said = learn(self._readout, steps, targets).transpose(0, 1).reshape(y.shape).to(y)
-        put_into(self.W_out, self._readout.weights)
-        return (said, visited[..., -1, :]) if return_state else said
+        readout = self._fresh_readout() if self._readout is None else self._readout
+        readout.weights[...] = weights_of(self.W_out)
+        said, last = [], torch.empty(0)
+        for visited, targets in self._lessons(x, y, state, dt):
+            said.append(learn(readout, visited, targets))
+            last = visited[-1] if x.dim() == 3 else visited[-1, 0]
+        self._readout = readout
+        put_into(self.W_out, readout.weights)
+        answers = torch.cat(said).transpose(0, 1).reshape(y.shape).to(self.W_out.weight)
+        return (answers, last.clone()) if return_state else answers
+
+    @torch.no_grad()
+    def _lessons(
+        self, x: Tensor, y: Tensor, state: Tensor | None, dt: Tensor | float | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield states (steps, batch, units) and their targets (steps, batch, outputs)."""
+        given = self._taken(x, state, dt)
+        if not all(each.isfinite().all() for each in (given[0], given[2])):
+            raise ValueError("x or the state holds values that are not finite; fill them in")
+        targets = aligned(y, (*x.shape[:-1], self.output_size))
+        if state is None and y.dim() == x.dim():
+            targets[: self.washout] = torch.nan
+        if len(targets) == len(given[0]):
+            yield from zip(self._runs(*given), _chunks(targets), strict=True)
+            return
+        for visited in self._runs(*given):
+            last = visited[-1:]
+        yield last, targets
 
     def _fresh_readout(self) -> Readout:
         features, outputs = 1 + self.reservoir_size, self.output_size
@@ -364,25 +362,28 @@ class ESN(nn.Module):
         self, state_dict: Any, prefix: str, metadata: Any, strict: bool, *told: list[str]
     ) -> None:
         kept = {name: state_dict.pop(f"{prefix}online_{name}", None) for name in LEARNED}
+        for name in ("location", "scale"):  # of a network from a forecaster, and of no other
+            value = state_dict.get(f"{prefix}{name}")
+            empty = None if value is None else torch.empty_like(value, device=self.W_in.device)
+            setattr(self, name, empty)
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, *told)
         self._readout = None
-        if all(value is not None for value in kept.values()):
-            self._readout = self._restored(kept, wrong=told[-1])
+        missing, _, wrong = told
+        absent = [f"{prefix}online_{name}" for name, value in kept.items() if value is None]
+        if not absent:
+            self._readout = self._fresh_readout()
+            wrong += restore(self._readout, kept)
+        elif len(absent) < len(kept):
+            missing += absent
 
-    def _restored(self, kept: dict[str, Tensor], wrong: list[str]) -> Readout | None:
-        readout = self._fresh_readout()
-        shapes = {name: np.shape(getattr(readout, name)) for name in LEARNED}
-        wrong += [
-            f"size mismatch for online_{name}: {tuple(value.shape)} was saved, {shapes[name]} is "
-            "what this network wants."
-            for name, value in kept.items()
-            if tuple(value.shape) != shapes[name]
-        ]
-        if wrong:
-            return None
-        readout.U[...], readout.D[...] = _array(kept["U"]), _array(kept["D"])
-        readout.count = int(kept["count"])
-        return readout
+    def _apply(self, fn: Any, recurse: bool = True) -> ESN:
+        """Leave the scaling in float64: what is on top of a high level is lost in less."""
+        scaling = self.location, self.scale
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.location, self.scale = (
+            None if each is None else each.to(self.W_in.device) for each in scaling
+        )
+        return self
 
     # ------------------------------------------------------------------------------------- making
 
@@ -403,13 +404,14 @@ class ESN(nn.Module):
         room: dict[str, Any] = {"device": device, "dtype": dtype or torch.get_default_dtype()}
         self.register_buffer("taps", torch.tensor(reservoir.taps, device=device))
         for name in ("links", "W_in", "bias", "tau"):
-            self.register_buffer(name, torch.tensor(getattr(reservoir, name), **room))
+            self.register_buffer(name, _cast(getattr(reservoir, name), room))
         for name in ("gate_links", "gate_in", "gate_bias"):
-            gate = torch.tensor(getattr(reservoir, name), **room) if liquid else None
-            self.register_buffer(name, gate)
+            self.register_buffer(name, _cast(getattr(reservoir, name), room) if liquid else None)
         self.register_buffer("location", None)
         self.register_buffer("scale", None)
         self.W_out = nn.Linear(reservoir.units, output_size, **room)
+        nn.init.zeros_(self.W_out.weight)
+        nn.init.zeros_(self.W_out.bias)
         self._readout = None
 
     def _units(self) -> Units:
@@ -425,8 +427,16 @@ class ESN(nn.Module):
         return f"{self.input_size}, {self.reservoir_size}, fan_in={fan_in}{liquid}"
 
 
+def _cast(weights: NDArray[Any], room: dict[str, Any]) -> Tensor:
+    cast = torch.tensor(weights, **room)
+    if not cast.isfinite().all():
+        raise ValueError(f"the reservoir holds numbers too large for {cast.dtype}")
+    return cast
+
+
 def _chunks(given: Tensor) -> Sequence[Tensor]:
-    return torch.split(given, CHUNK) if len(given) > CHUNK else [given]
+    parts: Sequence[Tensor] = torch.split(given, CHUNK)
+    return parts
 
 
 def _listed(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

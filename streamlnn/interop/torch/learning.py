@@ -1,7 +1,8 @@
 """What an `ESN` learns with: ridge regression at once, recursive least squares step by step.
 
 Both minimise the same sum: of squared errors, and of `ridge` times the squared weights, of
-[1 | state]. With a forgetting factor of 1 they find the same weights (Jaeger 2001; Haykin 2002).
+[1 | state]. From weights of 0 and with a forgetting factor of 1 both find the same (Jaeger 2001;
+Haykin 2002).
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from streamlnn.interop.torch.sequences import need_tensor
 from streamlnn.model.readout import Readout
 
 Array = NDArray[Any]
 
-CHUNK = 4096
-"""Rows whose features are held in float64 at once."""
+LEARNED = ("U", "D", "count")
+"""What a readout that learns online knows beside its weights: saved with the network."""
 
 
-def aligned(states: Tensor, y: Tensor, outputs: int, washout: int) -> tuple[Tensor, Tensor]:
-    """Return states (steps, batch, units) and float64 targets (steps, batch, outputs), checked.
+def aligned(y: Any, every: tuple[int, ...]) -> Tensor:
+    """Return targets in float64, (steps, batch, outputs), checked; one step for the last state.
 
-    states (batch, time, units) with y (batch, time, outputs) for every step, those of the washout
-    without a target, or (batch, outputs) for the last; or both without a batch. Raises `ValueError`
-    for a y of another shape, and for what is not finite.
+    y has the shape `every`, (batch, time, outputs), for every step, or (batch, outputs) for the
+    last state; or either without a batch. Raises `ValueError` for another shape and for infinite
+    targets.
     """
-    every, last = (*states.shape[:-1], outputs), (*states.shape[:-2], outputs)
+    need_tensor("y", y)
+    last = (*every[:-2], every[-1])
     if y.shape not in (every, last):
         raise ValueError(
             f"y has shape {tuple(y.shape)}; {every} is wanted, for every step, or {last}, for the "
@@ -37,15 +40,11 @@ def aligned(states: Tensor, y: Tensor, outputs: int, washout: int) -> tuple[Tens
         )
     if y.isinf().any():
         raise ValueError("y holds infinite values; NaN stands for a missing one")
-    if not states.isfinite().all():
-        raise ValueError("x holds values that are not finite; fill them, or leave the steps out")
     targets = y.detach().double().clone()
     if y.shape == last:
-        states, targets, washout = states[..., -1:, :], targets.unsqueeze(-2), 0
-    targets[..., :washout, :] = torch.nan
-    if states.dim() == 2:
-        states, targets = states[None], targets[None]
-    return states.transpose(0, 1), targets.transpose(0, 1)
+        targets = targets.unsqueeze(-2)
+    steps: Tensor = (targets if targets.dim() == 3 else targets[None]).transpose(0, 1)
+    return steps
 
 
 def least_squares(
@@ -53,27 +52,32 @@ def least_squares(
 ) -> tuple[Array, Array]:
     """Return the weights (outputs, features) and the precision F'F + ridge I they come from.
 
-    pairs: what `aligned` returns; steps with a missing target are left out. Raises `ValueError`
-    where no step is left.
+    pairs: states (steps, batch, units) and targets (steps, batch, outputs); steps with a missing
+    target are left out. Raises `ValueError` where no step is left, and where the features are so
+    alike that the ridge does not tell them apart.
     """
     precision: Any = ridge * np.eye(features)
     answers: Any = 0.0
     learned = 0
     for states, targets in pairs:
         known = ~targets.isnan().any(dim=-1)
-        rows = torch.split(states[known], CHUNK)
-        for part, wanted in zip(rows, torch.split(targets[known], CHUNK), strict=True):
-            F = _features(part)
-            precision = precision + (F.T @ F).cpu().numpy()
-            answers = answers + (F.T @ wanted).cpu().numpy()
-            learned += len(part)
+        F = _features(states[known])
+        precision = precision + (F.T @ F).cpu().numpy()
+        answers = answers + (F.T @ targets[known]).cpu().numpy()
+        learned += len(F)
     if not learned:
         raise ValueError("nothing to learn from: no step behind the washout has a target")
+    try:
+        np.linalg.cholesky(precision)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"a ridge of {ridge:g} is too small for states that are so alike; take a larger one"
+        ) from None
     return np.linalg.solve(precision, answers).T, precision
 
 
 def learn(readout: Readout, states: Tensor, targets: Tensor) -> Tensor:
-    """Learn from what `aligned` returns, step by step; return what was said before each."""
+    """Learn from states and targets, step by step; return what was said before each."""
     rows = _features(states.flatten(0, 1)).cpu().numpy()
     wanted = targets.flatten(0, 1).cpu().numpy()
     said = np.empty_like(wanted)
@@ -96,6 +100,23 @@ def put_into(layer: nn.Linear, weights: Array) -> None:
     with torch.no_grad():
         layer.bias.copy_(given[:, 0])
         layer.weight.copy_(given[:, 1:])
+
+
+def restore(readout: Readout, kept: dict[str, Tensor]) -> list[str]:
+    """Give a readout what was saved of one, by the names of `LEARNED`; return what does not fit."""
+    wrong = []
+    for name, value in kept.items():
+        have = np.shape(getattr(readout, name))
+        if tuple(value.shape) != have:
+            wrong.append(
+                f"size mismatch for online_{name}: {tuple(value.shape)} was saved, {have} is "
+                "what this network wants."
+            )
+        elif name == "count":
+            readout.count = int(value)
+        else:
+            getattr(readout, name)[...] = value.double().cpu().numpy()
+    return wrong
 
 
 def _features(states: Tensor) -> Tensor:

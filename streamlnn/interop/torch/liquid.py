@@ -75,8 +75,8 @@ class LiquidCell(nn.Module):
         """Return the state `dt` after `hx` (batch, hidden) under `input` (batch, input).
 
         Without a batch they are (hidden,) and (input,). `hx` is zeros unless given; `dt` is a
-        number or (batch,), in the unit of the time constants, 0 or more. Raises `ValueError` for
-        shapes that do not fit.
+        number or (batch,), in the unit of the time constants, 0 or more: a number is checked, a
+        tensor is not. Raises `ValueError` for shapes that do not fit.
         """
         x = self._begun(input, hx)
         step = self._elapsed(dt, input) / self.substeps
@@ -105,6 +105,7 @@ class LiquidCell(nn.Module):
         return hx
 
     def _elapsed(self, dt: Tensor | float, given: Tensor) -> Tensor:
+        need(isinstance(dt, Tensor) or dt >= 0.0, "dt must be 0 or more", dt)
         elapsed = torch.as_tensor(dt, dtype=given.dtype, device=given.device)
         if elapsed.dim() and elapsed.shape != given.shape[:-1]:
             wanted = tuple(given.shape[:-1])

@@ -8,6 +8,7 @@ and to 1e-7 in float64, since the daemon's tanh is good to 6e-9.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from streamlnn.model.reservoir import LEAST_RATE, RATE_SPAN, by_inputs
 from streamlnn.model.sequence import FEWEST_BESIDE, MOST_BESIDE, Weights, run_sequences
@@ -44,12 +46,17 @@ def dense(taps: Tensor, links: Tensor) -> Tensor:
 
 def states(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
     """Return every state (T, B, N) from `x` (B, N) on, through u (T, B, d) and dt (T, B)."""
-    if torch.is_grad_enabled() and any(given.requires_grad for given in (u, dt, x)):
+    if any(map(_is_differentiated, (u, dt, x))):
         return _in_torch(u, dt, x, units)
-    if torch.compiler.is_compiling():
-        made: Tensor = torch.ops.streamlnn.reservoir_states(u, dt, x, *_flat(units))
-        return made
-    return _undifferentiated(u, dt, x, units)
+    made: Tensor = torch.ops.streamlnn.reservoir_states(u, dt, x, *_flat(units))
+    return made
+
+
+def _is_differentiated(given: Tensor) -> bool:
+    """Say whether a gradient has to come back to it, or a tangent goes on from it."""
+    if given.requires_grad and torch.is_grad_enabled():
+        return True
+    return not torch.compiler.is_compiling() and forward_ad.unpack_dual(given).tangent is not None
 
 
 def _undifferentiated(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
@@ -61,7 +68,7 @@ def _undifferentiated(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
         return _in_torch(u, dt, x, units)
 
 
-# ----------------------------------------------------------------------- as torch.compile knows it
+# ------------------------------------------------------------- one operator to torch's transforms
 
 
 def _flat(units: Units) -> tuple[Tensor | None, ...]:
@@ -94,6 +101,11 @@ torch.library.register_fake("streamlnn::reservoir_states", _form)
 
 
 def _in_torch(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+    with torch.autocast(u.device.type, enabled=False):
+        return _step_by_step(u, dt, x, units)
+
+
+def _step_by_step(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
     W, heard = dense(units.taps, units.links).T, u @ units.W_in.T + units.bias
     rates = _rates(u, units)
     made = []
@@ -116,7 +128,7 @@ def _share(
     rates: tuple[Tensor, Tensor] | None, t: int, x: Tensor, dt: Tensor, tau: Tensor
 ) -> Tensor:
     """Return which share of the way to its drive each unit covers, (B, N)."""
-    elapsed = dt[:, None] / tau
+    elapsed = dt[:, None] / tau.clamp(min=torch.finfo(tau.dtype).tiny)  # 0 in float16
     if rates is None:
         return -torch.expm1(-elapsed)
     heard, W = rates
@@ -166,3 +178,6 @@ def _parts(made: Array, fan_in: int) -> list[tuple[int, int]]:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "streamlnn-reservoir")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # no thread lives on in a child
