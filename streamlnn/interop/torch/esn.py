@@ -256,9 +256,9 @@ class ESN(nn.Module):
 
     def _runs(self, u: Tensor, dt: Tensor, last: Tensor) -> Iterator[Tensor]:
         """Yield the states, (steps, batch, units), of so many steps as are held at once."""
-        for first in range(0, len(u), CHUNK):
-            some = slice(first, first + CHUNK)
-            made = states(u[some], dt[some], last, self._units())
+        units = self._units()
+        for part, times in zip(_chunks(u), _chunks(dt), strict=True):
+            made = states(part, times, last, units)
             last = made[-1]
             yield made
 
@@ -435,8 +435,7 @@ def _cast(weights: NDArray[Any], room: dict[str, Any]) -> Tensor:
 
 
 def _chunks(given: Tensor) -> Sequence[Tensor]:
-    parts: Sequence[Tensor] = torch.split(given, CHUNK)
-    return parts
+    return torch.split(given, CHUNK) if len(given) > CHUNK else (given,)
 
 
 def _listed(given: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
