@@ -30,9 +30,9 @@ class Budget:
 
     rates: Sequence[float] = (1e-2, 3e-3, 1e-3)
     look: int = 5
-    epochs: int = 100
+    epochs: int = 250
     patience: int = 20
-    seconds: float = 40.0
+    seconds: float = 80.0
 
 
 QUICK = Budget(rates=(1e-2,), look=1, epochs=2, seconds=10.0)
