@@ -18,7 +18,6 @@ from streamlnn.model.readout import add_scaled, copy, fill
 from streamlnn.model.reservoir import (
     Reservoir,
     by_inputs,
-    follow,
     hear_inputs,
     hear_others,
     leak,
@@ -28,7 +27,7 @@ from streamlnn.model.squash import squash
 
 Array = NDArray[Any]
 
-FEWEST_BESIDE, MOST_BESIDE = 16, 32
+FEWEST_BESIDE, MOST_BESIDE = 16, 64
 """So many streams are stepped together; fewer one after the other, which is faster then."""
 
 
@@ -71,34 +70,50 @@ def _advance(w, x, u, dt, drive, rate):
 
 
 @inlined
-def _half_leaks_of(tau, dt, half):
-    """Write tanh(dt / 2 tau), from which `follow` knows its share; 0 for no time at all."""
+def _shares_of(tau, dt, share):
+    """Write which share of the way each unit covers in dt, made as `leak` makes it."""
     two = tau.dtype.type(2)
     for i in range(tau.size):
-        half[i] = dt / (two * tau[i])
-    squash(half)
+        share[i] = dt / (two * tau[i])
+    _halves_to_shares(share)
+
+
+@inlined
+def _halves_to_shares(a):
+    squash(a)
+    one = a.dtype.type(1)
+    for i in range(a.size):
+        a[i] = (a[i] + a[i]) / (one + a[i])
+
+
+@fused
+def _cover(x, drive, share):
+    for i in range(x.size):
+        x[i] += share[i] * (drive[i] - x[i])
 
 
 @exact
-def _advance_plain(w, x, u, half, drive):
+def _advance_plain(w, x, u, share, drive):
     hear_others(x, w.taps, w.links, w.bias, drive)
     hear_inputs(u, w.W_in, drive)
     squash(drive)
-    follow(x, drive, half)
+    _cover(x, drive, share)
 
 
 @exact
 def _run_one(w, u, dt, x, room, out):
-    """Step x (N,) through u (T, d), dt (T,), and write every state into out (T, N)."""
+    """Step x (N,) through u (T, d), dt (T,), and write the last states into out (K, N)."""
     drive, rate = room[0], room[1]
+    untold = u.shape[0] - out.shape[0]
     for t in range(u.shape[0]):
         if w.gate_bias.size:
             _advance(w, x, u[t], dt[t], drive, rate)
         else:
             if t == 0 or dt[t] != dt[t - 1]:
-                _half_leaks_of(w.tau, dt[t], rate)
+                _shares_of(w.tau, dt[t], rate)
             _advance_plain(w, x, u[t], rate, drive)
-        copy(x, out[t])
+        if t >= untold:
+            copy(x, out[t - untold])
 
 
 # ------------------------------------------------------------------------------------ side by side
@@ -142,7 +157,7 @@ def _half_leaks_beside(tau, dt, rate):
 
 @exact
 def _advance_beside(w, x, u, dt, drive, rate, is_new):
-    """Step x (N, S) under u (d, S); the leaks in `rate` are made anew where the time is."""
+    """Step x (N, S) under u (d, S); the shares in `rate` are made anew where the time is."""
     _hear_beside(x, u, w.taps, w.links, w.W_in, w.bias, drive)
     squash(drive.reshape(-1))
     if w.gate_bias.size:
@@ -152,8 +167,8 @@ def _advance_beside(w, x, u, dt, drive, rate, is_new):
         fill(rate.reshape(-1), 1)
     if is_new:
         _half_leaks_beside(w.tau, dt, rate)
-        squash(rate.reshape(-1))
-    follow(x.reshape(-1), drive.reshape(-1), rate.reshape(-1))
+        _halves_to_shares(rate.reshape(-1))
+    _cover(x.reshape(-1), drive.reshape(-1), rate.reshape(-1))
 
 
 @inlined
@@ -173,13 +188,14 @@ def _turn_out(x, out):
 @exact
 def _run_beside(w, first, u, dt, x, turned, room, out):
     """Step x (N, S), the streams from `first` on, through u (T, B, d), dt (T, B)."""
-    last = first + x.shape[1]
+    last, untold = first + x.shape[1], u.shape[0] - out.shape[0]
     for t in range(u.shape[0]):
         now = dt[t, first:last]
         is_new = w.gate_bias.size > 0 or t == 0 or not _same(now, dt[t - 1, first:last])
         _turn_in(u[t, first:last], turned)
         _advance_beside(w, x, turned, now, room[0], room[1], is_new)
-        _turn_out(x, out[t, first:last])
+        if t >= untold:
+            _turn_out(x, out[t - untold, first:last])
 
 
 # --------------------------------------------------------------------------------------- sequences
@@ -201,8 +217,8 @@ def run_sequences(
 ) -> None:
     """Step the streams from `first` to `last` through their sequences.
 
-    u (T, B, inputs), dt (T, B) in usual steps, x (B, units) where they begin; every state goes
-    into out (T, B, units). All are C-contiguous, of the weights' dtype. Costs
+    u (T, B, inputs), dt (T, B) in usual steps, x (B, units) where they begin; the last K states go
+    into out (K, B, units). All are C-contiguous, of the weights' dtype. Costs
     O(units * (fan_in + inputs)) a step and stream. The interpreter's lock is not held: others may
     run other streams of the same arrays at the same time.
     """

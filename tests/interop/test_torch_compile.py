@@ -76,6 +76,7 @@ def test_the_operator_is_sound_for_the_compiler(inputs_learn: bool) -> None:
             x.detach().transpose(0, 1),
             torch.ones(6, 3, dtype=torch.float64),
             torch.zeros(3, 10, dtype=torch.float64),
+            4,
             *units[:5],
             None,
             None,

@@ -50,7 +50,7 @@ def test_the_states_are_those_of_the_textbook(dt: float) -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("liquid", [False, True], ids=["plain", "liquid"])
-@pytest.mark.parametrize("batch", [1, 5, 16, 40, 70])
+@pytest.mark.parametrize("batch", [1, 5, 16, 70, 150])
 def test_compiled_loops_and_torch_give_the_same(
     batch: int, liquid: bool, dtype: torch.dtype
 ) -> None:
@@ -123,7 +123,7 @@ def test_time_may_stand_still_or_be_given_for_each_step_and_stream() -> None:
 
 
 def test_numbers_do_not_depend_on_how_many_threads_there_are() -> None:
-    model, x = network(100), drawn(80, 300, 2)
+    model, x = network(100), drawn(150, 300, 2)
     one = model.states(x)
     torch.set_num_threads(2)
     try:
@@ -201,7 +201,10 @@ def test_autocast_leaves_the_states_as_they_are(inputs_learn: bool) -> None:
 
 
 def test_a_forked_process_goes_on_by_itself() -> None:
-    """The threads of its parent are not there."""
+    """The threads of its parent are not there; torch's own are not either, and not made anew.
+
+    So there are few enough inputs for torch to take one thread for them.
+    """
     code = (
         "import os, torch; from streamlnn.interop.torch import ESN; torch.set_num_threads(2); "
         "model, x = ESN(1, 100, 1), torch.zeros(80, 300, 1); model(x); child = os.fork(); "

@@ -232,7 +232,7 @@ class ESN(nn.Module):
             visited = self.states(x, state, dt=dt)
             y, last = self.W_out(visited), visited[..., -1:, :].squeeze(-2)
         else:
-            for part in self._runs(*self._taken(x, state, dt)):
+            for part in self._runs(*self._taken(x, state, dt), kept=1):
                 last = part[-1] if x.dim() == 3 else part[-1, 0]
             y = self.W_out(last)
         return (y, last.detach().clone()) if return_state else y
@@ -254,11 +254,16 @@ class ESN(nn.Module):
         need_dtype("x", u, self.W_in.dtype)
         return u, elapsed(dt, u), begun(state, u, self.reservoir_size, batched=x.dim() == 3)
 
-    def _runs(self, u: Tensor, dt: Tensor, last: Tensor) -> Iterator[Tensor]:
-        """Yield the states, (steps, batch, units), of so many steps as are held at once."""
+    def _runs(
+        self, u: Tensor, dt: Tensor, last: Tensor, kept: int | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the states, (steps, batch, units), of so many steps as are held at once.
+
+        Of each so many, where it is said how many of the last are to be kept.
+        """
         units = self._units()
         for part, times in zip(_chunks(u), _chunks(dt), strict=True):
-            made = states(part, times, last, units)
+            made = states(part, times, last, units, last=kept)
             last = made[-1]
             yield made
 
@@ -341,8 +346,7 @@ class ESN(nn.Module):
         if len(targets) == len(given[0]):
             yield from zip(self._runs(*given), _chunks(targets), strict=True)
             return
-        for visited in self._runs(*given):
-            last = visited[-1:]
+        *_, last = self._runs(*given, kept=1)
         yield last, targets
 
     def _fresh_readout(self) -> Readout:

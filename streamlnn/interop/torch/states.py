@@ -44,11 +44,15 @@ def dense(taps: Tensor, links: Tensor) -> Tensor:
     return links.new_zeros(len(taps), len(taps)).scatter_add(1, taps, links)
 
 
-def states(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
-    """Return every state (T, B, N) from `x` (B, N) on, through u (T, B, d) and dt (T, B)."""
+def states(u: Tensor, dt: Tensor, x: Tensor, units: Units, *, last: int | None = None) -> Tensor:
+    """Return every state (T, B, N) from `x` (B, N) on, through u (T, B, d) and dt (T, B).
+
+    Of the last steps only, where it is said how many.
+    """
+    kept = len(u) if last is None else last
     if any(map(_is_differentiated, (u, dt, x))):
-        return _in_torch(u, dt, x, units)
-    made: Tensor = torch.ops.streamlnn.reservoir_states(u, dt, x, *_flat(units))
+        return _in_torch(u, dt, x, units, kept)
+    made: Tensor = torch.ops.streamlnn.reservoir_states(u, dt, x, kept, *_flat(units))
     return made
 
 
@@ -59,13 +63,13 @@ def _is_differentiated(given: Tensor) -> bool:
     return not torch.compiler.is_compiling() and forward_ad.unpack_dual(given).tangent is not None
 
 
-def _undifferentiated(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+def _undifferentiated(u: Tensor, dt: Tensor, x: Tensor, units: Units, kept: int) -> Tensor:
     if _fits_compiled(u, units):
         inputs, times, begin = (each.detach().contiguous().numpy() for each in (u, dt, x))
         if np.isfinite(inputs).all():
-            return _in_compiled(inputs, times, begin, units)
+            return _in_compiled(inputs, times, begin, units, kept)
     with torch.no_grad():
-        return _in_torch(u, dt, x, units)
+        return _in_torch(u, dt, x, units, kept)
 
 
 # ------------------------------------------------------------- one operator to torch's transforms
@@ -75,21 +79,21 @@ def _flat(units: Units) -> tuple[Tensor | None, ...]:
     return (*units[:5], *(units.gate or (None, None, None)))
 
 
-def _from_flat(u: Tensor, dt: Tensor, x: Tensor, *weights: Any) -> Tensor:
+def _from_flat(u: Tensor, dt: Tensor, x: Tensor, kept: int, *weights: Any) -> Tensor:
     taps, links, W_in, bias, tau, *gate = weights
     units = Units(taps, links, W_in, bias, tau, None if gate[0] is None else tuple(gate))
-    return _undifferentiated(u, dt, x, units)
+    return _undifferentiated(u, dt, x, units, kept)
 
 
-def _form(u: Tensor, dt: Tensor, x: Tensor, *weights: Any) -> Tensor:  # noqa: ARG001
-    return u.new_empty(u.shape[0], u.shape[1], x.shape[1])
+def _form(u: Tensor, dt: Tensor, x: Tensor, kept: int, *weights: Any) -> Tensor:  # noqa: ARG001
+    return u.new_empty(kept, u.shape[1], x.shape[1])
 
 
 # `custom_op` would do this in one call, and take 50 us longer over every sequence
 torch.library.define(
     "streamlnn::reservoir_states",
-    "(Tensor u, Tensor dt, Tensor x, Tensor taps, Tensor links, Tensor W_in, Tensor bias, "
-    "Tensor tau, Tensor? gate_links, Tensor? gate_in, Tensor? gate_bias) -> Tensor",
+    "(Tensor u, Tensor dt, Tensor x, SymInt kept, Tensor taps, Tensor links, Tensor W_in, "
+    "Tensor bias, Tensor tau, Tensor? gate_links, Tensor? gate_in, Tensor? gate_bias) -> Tensor",
 )
 torch.library.impl("streamlnn::reservoir_states", "default", _from_flat)
 torch.library.register_fake("streamlnn::reservoir_states", _form)
@@ -98,12 +102,12 @@ torch.library.register_fake("streamlnn::reservoir_states", _form)
 # ---------------------------------------------------------------------------------------- in torch
 
 
-def _in_torch(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+def _in_torch(u: Tensor, dt: Tensor, x: Tensor, units: Units, kept: int) -> Tensor:
     with torch.autocast(u.device.type, enabled=False):
-        return _step_by_step(u, dt, x, units)
+        return torch.stack(_step_by_step(u, dt, x, units)[-kept:])
 
 
-def _step_by_step(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
+def _step_by_step(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> list[Tensor]:
     W, heard = dense(units.taps, units.links).T, u @ units.W_in.T + units.bias
     rates = _rates(u, units)
     made = []
@@ -111,7 +115,7 @@ def _step_by_step(u: Tensor, dt: Tensor, x: Tensor, units: Units) -> Tensor:
         drive = torch.tanh(torch.addmm(heard[t], x, W))
         x = torch.lerp(x, drive, _share(rates, t, x, dt[t], units.tau))
         made.append(x)
-    return torch.stack(made) if made else heard
+    return made
 
 
 def _rates(u: Tensor, units: Units) -> tuple[Tensor, Tensor] | None:
@@ -142,13 +146,13 @@ def _fits_compiled(u: Tensor, units: Units) -> bool:
     return on_cpu and units.taps.shape[1] <= max(64, len(units.taps) // 8)
 
 
-def _in_compiled(u: Array, dt: Array, x: Array, units: Units) -> Tensor:
-    weights, made = _as_arrays(units), np.empty((*u.shape[:2], x.shape[1]), u.dtype)
+def _in_compiled(u: Array, dt: Array, x: Array, units: Units, kept: int) -> Tensor:
+    weights, made = _as_arrays(units), np.empty((kept, *x.shape), u.dtype)
 
     def run(streams: tuple[int, int]) -> None:
         run_sequences(weights, u, dt, x, made, *streams)
 
-    parts = _parts(made, units.taps.shape[1])
+    parts = _parts(len(u), x, units.taps.shape[1])
     apply = _pool(torch.get_num_threads()).map if len(parts) > 1 else map
     list(apply(run, parts))
     return torch.from_numpy(made)
@@ -165,10 +169,10 @@ def _as_arrays(units: Units) -> Weights:
     )
 
 
-def _parts(made: Array, fan_in: int) -> list[tuple[int, int]]:
+def _parts(steps: int, x: Array, fan_in: int) -> list[tuple[int, int]]:
     """Return ranges of streams, cut where the loops cut them, so that no number depends on it."""
-    streams = made.shape[1]
-    if made.size * fan_in < WORTH_A_THREAD or torch.get_num_threads() == 1:
+    streams = len(x)
+    if steps * x.size * fan_in < WORTH_A_THREAD or torch.get_num_threads() == 1:
         return [(0, streams)]
     step = MOST_BESIDE if streams >= FEWEST_BESIDE else 1
     return [(first, min(first + step, streams)) for first in range(0, streams, step)]
