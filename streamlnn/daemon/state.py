@@ -22,6 +22,7 @@ from streamlnn.daemon.kept import asked
 from streamlnn.daemon.problems import nearest
 from streamlnn.daemon.state_text import listed, shown
 from streamlnn.errors import InputUnavailable, StateError
+from streamlnn.model.records import NANOSECONDS
 from streamlnn.model.settling import ERROR, NAIVE_ERROR, SCORED
 from streamlnn.model.state import COVERED, SKILL
 from streamlnn.pipeline.journal import FILE, Journal, StreamRow
@@ -77,13 +78,25 @@ def import_model(where: Path, file: Path, name: str) -> int:
 
     Under the settings that the configuration asks for, where that is what `where` names.
     """
-    _begun(where)  # a stream begins with its first record
+    _begun(where, "run the daemon on it once, or `streamlnn replay FILE --config CONFIG --into` it")
     data, config = _content(file), None if where.is_dir() else load(where, live=False)
     with _held(where) as journal, _of(file):
         row = _row(journal, name)
-        replace_model(journal, row, data, row.plan if config is None else asked(row, config))
-        records = current(row, journal, "").forecaster.seq
-    click.echo(f"{name}: goes on with this model, {records} records, epoch {row.epoch}", err=True)
+        before, newest = current(row, journal, "").forecaster.seq, row.clock.last
+        model = replace_model(
+            journal, row, data, row.plan if config is None else asked(row, config)
+        )
+    click.echo(
+        f"{name}: goes on with this model, {model.seq} records, in place of one with {before}, "
+        f"epoch {row.epoch}",
+        err=True,
+    )
+    if model.time is not None and newest is not None and model.time < newest / NANOSECONDS:
+        click.echo(
+            f"{name}: the model has learned up to {rfc3339(round(model.time * NANOSECONDS))}, the "
+            f"stream has read up to {rfc3339(newest)}: what came between is not learned",
+            err=True,
+        )
     return 0
 
 
@@ -142,13 +155,13 @@ def _store(where: Path) -> Path:
     return load(where, live=False).daemon.data_dir
 
 
-def _begun(where: Path) -> Path:
+_NAMED = "name a configuration, or the data directory of one that has"
+
+
+def _begun(where: Path, way_out: str = _NAMED) -> Path:
     folder = _store(where)
     if not (folder / FILE).exists():
-        raise InputUnavailable(
-            f"{folder} holds no {FILE}: no daemon has run on it yet; name a configuration, or the "
-            "data directory of one that has"
-        )
+        raise InputUnavailable(f"{folder} holds no {FILE}: no daemon has run on it yet; {way_out}")
     return folder
 
 

@@ -72,7 +72,10 @@ def _opened(data: bytes) -> tuple[dict[str, Any], memoryview]:
     if len(data) < start + _DIGEST:
         raise StateError(f"saved state is cut short: {len(data)} bytes")
     if data[: len(MAGIC)] != MAGIC:
-        raise StateError(f"not a saved state of this version: it begins with {data[:8]!r}")
+        raise StateError(
+            f"not a saved state of this version: it begins with {data[:8]!r}; name a file that "
+            "`state export` or, in Python, `Forecaster.save` wrote"
+        )
     head, body = _LENGTHS.unpack_from(data, len(MAGIC))
     if start + head + body + _DIGEST != len(data):
         raise StateError(f"saved state is {len(data)} bytes, its header says otherwise")

@@ -28,13 +28,13 @@ _OF_THE_MODEL = ("units", "dtype", "plasticity")
 """What stands in the `[model]` table; all else stands in a `[[stream]]`."""
 
 
-def replace_model(journal: Journal, row: StreamRow, data: bytes, plan: Plan) -> None:
+def replace_model(journal: Journal, row: StreamRow, data: bytes, plan: Plan) -> Forecaster:
     """Let a stream go on, under `plan` and in a new epoch, with the model that a file holds.
 
-    The file is one that `Forecaster.save` or an export wrote. Raises `StateError` where it is none,
-    where its settings are not those that the plan asks for, saying each that differs, or where it
-    has learned records that the stream has yet to read; `StoreError` where the stream's past is
-    not settled.
+    The file is one that `Forecaster.save` or an export wrote. Returns the model. Raises
+    `StateError` where it is none, where its settings are not those that the plan asks for, saying
+    each that differs, or where it has learned records that the stream has yet to read; `StoreError`
+    where the stream's past is not settled.
     """
     meta, kept = arrays.unpack(data)
     model = Forecaster.from_state(meta.get("settings", meta), kept)
@@ -50,6 +50,7 @@ def replace_model(journal: Journal, row: StreamRow, data: bytes, plan: Plan) -> 
         journal.drop_snapshots(row)
         live.snapshot(journal)
         journal.carry(row)
+    return live.forecaster
 
 
 def as_call(settings: Arguments) -> str:
@@ -78,7 +79,7 @@ def _check_settings(name: str, have: Arguments, asked: Arguments) -> None:
         reservoir = f", with a reservoir of {asked['units']} units" if "units" in keys else ""
         raise StateError(
             f"not the model that stream {name!r} asks for: {said}; make it as {as_call(asked)}"
-            f"{reservoir}, or change {_places(keys)} in the configuration"
+            f"{reservoir}, or change {_places(keys)}"
         )
 
 
@@ -93,9 +94,10 @@ def _meant(key: str, settings: Arguments) -> Any:
 
 
 def _places(keys: list[str]) -> str:
-    return ", ".join(
-        f"{key} of {'[model]' if key in _OF_THE_MODEL else 'its [[stream]]'}" for key in keys
-    )
+    of_stream = [f"{key} of its [[stream]]" for key in keys if key not in _OF_THE_MODEL]
+    of_model = [f"{key} of [model]" for key in keys if key in _OF_THE_MODEL]
+    warning = " (all streams begin anew under another)" if of_model else ""
+    return ", ".join([*of_stream, *of_model]) + " in the configuration" + warning
 
 
 def _check_time(row: StreamRow, model: Forecaster) -> None:

@@ -203,7 +203,7 @@ def test_a_model_that_python_made_goes_on_as_a_streams(
     """Bit for bit what it says there, under the horizons that the configuration has by now."""
     model, file = trained(tmp_path, horizons=horizons)
     config = config_of(store, horizons=horizons)
-    state("import", file, config, "--stream", "pump7")
+    assert "120 records, in place of one with 120, epoch 1" in replaced(file, config)
     shown = told("show", "pump7", store)
     assert (shown["epoch"], shown["records"]) == (1, 120)
     assert shown["explanation"]["reservoir"]["fan_in"] == 100
@@ -219,6 +219,13 @@ def test_a_model_that_python_made_goes_on_as_a_streams(
         forecast = one["targets"]["temp"]["forecast"]
         assert [each["yhat"] for each in forecast] == yhat[:, 1].tolist()
     assert told("show", "pump7", store)["records"] == 150
+    assert "read up to 2023-11-15T00:42:20Z: what came between is not" in replaced(file, config)
+
+
+def replaced(file: Path, config: Path) -> str:
+    result = CliRunner().invoke(cli, ["state", "import", f"{file}", f"{config}", "--stream=pump7"])
+    assert result.exit_code == 0, result.output
+    return result.stderr
 
 
 def test_a_model_that_cannot_be_the_streams_is_refused_with_the_way_out(
@@ -235,7 +242,8 @@ def test_a_model_that_cannot_be_the_streams_is_refused_with_the_way_out(
     assert "horizons: [1, 12, 48] in the file, [1, 5] asked for; level: 0.9 in the file, 0." in said
     assert "make it as Forecaster([1, 5], fields=2, level=0.8), or change horizons of its " in said
     assert "did you mean 'pump7'" in state("import", file, store, "--stream", "pump", code=69)
-    assert "no daemon has run on it" in state("import", file, tmp_path, *to_pump7, code=69)
+    said = state("import", file, tmp_path, *to_pump7, code=69)
+    assert "no daemon has run on it yet; run the daemon on it once, or `streamlnn replay" in said
     with closing(Journal(store)):
         assert "is in use by another streamlnn" in state("import", file, store, *to_pump7, code=1)
     assert told("ls", store)[0]["epoch"] == 0

@@ -331,7 +331,8 @@ def test_a_forecaster_that_is_another_is_refused(
 
 @pytest.mark.parametrize("horizon", [13, 0, -1])
 def test_more_steps_than_are_learned_are_refused_with_the_way_out(horizon: int) -> None:
-    with pytest.raises(ValueError, match=rf"{horizon}; .* from 1 to 12: .*horizon=\.\.\."):
+    way_out = r": .*horizon=\.\.\." if horizon > 12 else "$"
+    with pytest.raises(ValueError, match=rf"{horizon}; .* from 1 to 12{way_out}"):
         StreamForecaster().forecast(horizon)
 
 

@@ -387,4 +387,4 @@ def test_leak_and_scales_are_what_they_are_called() -> None:
     assert abs(float(torch.linalg.eigvals(model.W_res).abs().max()) - 1.2) < 1e-3
     louder = ESN(2, 300, 1, leak=0.3, input_scale=5.0, bias=0.1, fan_in=4)
     torch.testing.assert_close(louder.W_in, 10 * model.W_in)
-    assert repr(model).splitlines()[1] == "  2, 300, fan_in=4"
+    assert repr(model).splitlines()[1].startswith("  2, 300, fan_in=4, washout=0, forgetting=")

@@ -142,6 +142,8 @@ def test_it_learns_to_forecast_what_is_sampled_at_random_times() -> None:
         (lambda c: c(drawn(3, 4)), r"input has shape \(3, 4\); \(batch, 2\) is wanted"),
         (lambda c: c(drawn(3, 2), drawn(2, 5)), r"hx has shape \(2, 5\); \(3, 5\) is wanted"),
         (lambda c: c(drawn(3, 2), None, drawn(2)), r"dt has shape \(2,\); \(3,\) is wanted, or"),
+        (lambda c: c(drawn(3, 2).numpy()), "input is a numpy.ndarray; pass a tensor"),
+        (lambda c: c(drawn(3, 2), (drawn(3, 5), drawn(3, 5))), "hx is a builtins.tuple; pass a"),
         (lambda c: c(drawn(3, 2), None, -1.0), "dt must be 0 or more, not -1.0"),
         (lambda _: LiquidCell(0, 5), "input_size must be 1 or more, not 0"),
         (lambda _: LiquidCell(2, 0), "hidden_size must be 1 or more, not 0"),
@@ -149,5 +151,5 @@ def test_it_learns_to_forecast_what_is_sampled_at_random_times() -> None:
     ],
 )
 def test_what_does_not_fit_is_told(call: Any, wrong: str) -> None:
-    with pytest.raises(ValueError, match=wrong):
+    with pytest.raises((ValueError, TypeError), match=wrong):
         call(cell())

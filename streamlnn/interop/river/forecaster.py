@@ -155,9 +155,10 @@ class StreamForecaster(time_series.base.Forecaster):
         values. Raises `ValueError` for more steps than are learned, or than `xs` is long.
         """
         if not 1 <= horizon <= self.horizon:
+            more = ": for more of them make it with StreamForecaster(horizon=...)"
             raise ValueError(
                 f"horizon is {horizon!r}; this forecaster learns the steps from 1 to "
-                f"{self.horizon}: for more of them make it with StreamForecaster(horizon=...)"
+                f"{self.horizon}{more if horizon > 1 else ''}"
             )
         if xs is not None and len(xs) != horizon:
             raise ValueError(f"xs holds {len(xs)} samples; horizon is {horizon}")

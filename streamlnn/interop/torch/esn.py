@@ -37,17 +37,20 @@ class ESN(nn.Module):
     `model(x)` with x (batch, time, input_size) gives (batch, output_size) from the last state, or
     from every state with `every_step`. Only `W_out`, an `nn.Linear`, is trainable: in closed form
     (`fit`), online (`partial_fit`), or by any optimiser. Scale the inputs to a deviation of about
-    1 yourself.
+    1 yourself, and where persistence is hard to beat let it learn the change from the last value.
+    `state_dict` holds all that was drawn and learned; washout, forgetting and ridge are as the
+    network that takes it was made.
 
     spectral_radius: of the recurrent weights; below 1 the state forgets where it began. fan_in: how
     many units each unit hears. leak: the share of the way to its drive that a unit covers in a
-    step, in (0, 1]; or tau, its time constant in steps: a number, or the ends between which each
-    unit's is drawn, log-uniform. input_scale: how loud the inputs are heard, a number or likewise
-    two ends. bias: each unit's is uniform within +-bias. liquid: whether what a unit hears makes
-    its time go faster or slower (Hasani et al. 2021). washout: so many first steps of a sequence
-    that begins at rest are not learned from. forgetting: the weight that `partial_fit` keeps of the
-    past from step to step. ridge: the pull of the readout towards 0. The same seed draws the same
-    weights, on every device, whatever torch's generator is at; a readout begins at 0.
+    step, in (0, 1], all of it unless given; or tau, its time constant in steps: a number, or the
+    ends between which each unit's is drawn, log-uniform. input_scale: how loud the inputs are
+    heard, a number or likewise two ends. bias: each unit's is uniform within +-bias. liquid:
+    whether what a unit hears makes its time go faster or slower (Hasani et al. 2021). washout: so
+    many first steps of a sequence that begins at rest are not learned from. forgetting: the weight
+    that `partial_fit` keeps of the past from step to step. ridge: the pull of the readout towards
+    0. The same seed draws the same weights, on every device, whatever torch's generator is at; a
+    readout begins at 0.
 
     Buffers: `taps` and `links` (units, fan_in), which unit each connection comes from and how
     strong it is, `W_in` (units, inputs), `bias`, `tau` (units,), and with `liquid` those of the
@@ -428,7 +431,10 @@ class ESN(nn.Module):
         """Return what `repr` shows between the brackets."""
         liquid = ", liquid=True" if self.gate_links is not None else ""
         fan_in = self.taps.shape[1]
-        return f"{self.input_size}, {self.reservoir_size}, fan_in={fan_in}{liquid}"
+        return (
+            f"{self.input_size}, {self.reservoir_size}, fan_in={fan_in}{liquid}, "
+            f"washout={self.washout}, forgetting={self.forgetting}, ridge={self.ridge}"
+        )
 
 
 def _cast(weights: NDArray[Any], room: dict[str, Any]) -> Tensor:

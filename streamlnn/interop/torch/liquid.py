@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from streamlnn.interop.torch.sequences import need_tensor
 from streamlnn.model.rules import need
 
 
@@ -92,17 +93,20 @@ class LiquidCell(nn.Module):
         """Return what `repr` shows between the brackets."""
         return f"{self.input_size}, {self.hidden_size}, substeps={self.substeps}"
 
-    def _begun(self, given: Tensor, hx: Tensor | None) -> Tensor:
+    def _begun(self, given: Any, hx: Any) -> Tensor:
+        need_tensor("input", given)
         if given.dim() not in (1, 2) or given.shape[-1] != self.input_size:
             raise ValueError(
                 f"input has shape {tuple(given.shape)}; (batch, {self.input_size}) is wanted"
             )
         wanted = (*given.shape[:-1], self.hidden_size)
         if hx is None:
-            return given.new_zeros(wanted)
+            return torch.zeros(wanted, dtype=given.dtype, device=given.device)
+        need_tensor("hx", hx)
         if hx.shape != wanted:
             raise ValueError(f"hx has shape {tuple(hx.shape)}; {wanted} is wanted")
-        return hx
+        begin: Tensor = hx
+        return begin
 
     def _elapsed(self, dt: Tensor | float, given: Tensor) -> Tensor:
         need(isinstance(dt, Tensor) or dt >= 0.0, "dt must be 0 or more", dt)
