@@ -3,7 +3,7 @@
 Mackey-Glass, Lorenz and, if their folder is known, two recordings: 4,000 samples to train on, 800
 to validate, 1,200 that are only forecast, then the change and 2,000 more. Errors at 1 and 12
 samples ahead are in those of persistence over the same targets, geometric means over the seeds.
-Every forecast is made before its target is known. The whole takes some 30 minutes.
+Every forecast is made before its target is known. The whole takes some 45 minutes.
 """
 
 from __future__ import annotations
