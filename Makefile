@@ -18,7 +18,7 @@ demo: $(VENV)/demo
 	@$(BIN)/streamlnn demo $(ARGS)
 
 test: $(VENV)/dev broker browser prometheus
-	$(BIN)/pytest --numprocesses 2 $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs streamlnn connectors
 
 soak: $(VENV)/dev broker
