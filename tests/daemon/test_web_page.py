@@ -138,7 +138,7 @@ def test_the_chart_holds_what_was_measured_before_the_page_was_opened(
 ) -> None:
     opened(page, plant.url, "plant/pump")
     wait_until(lambda: drawn(page), "the charts")
-    wait_until(lambda: len(line(page, "measured")["x"]) > 400, "what was measured")
+    assert len(line(page, "measured")["x"]) > 300  # of 600 and more, thinned by now or not
     assert len(line(page, "forecast")["x"]) == 4
 
 
