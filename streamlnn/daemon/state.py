@@ -78,7 +78,7 @@ def import_model(where: Path, file: Path, name: str) -> int:
 
     Under the settings that the configuration asks for, where that is what `where` names.
     """
-    _begun(where, "run the daemon on it once, or `streamlnn replay FILE --config CONFIG --into` it")
+    _begun(where, "run the daemon once, or `streamlnn replay FILE --config CONFIG --into STORE`")
     data, config = _content(file), None if where.is_dir() else load(where, live=False)
     with _held(where) as journal, _of(file):
         row = _row(journal, name)

@@ -243,7 +243,7 @@ def test_a_model_that_cannot_be_the_streams_is_refused_with_the_way_out(
     assert "make it as Forecaster([1, 5], fields=2, level=0.8), or change horizons of its " in said
     assert "did you mean 'pump7'" in state("import", file, store, "--stream", "pump", code=69)
     said = state("import", file, tmp_path, *to_pump7, code=69)
-    assert "no daemon has run on it yet; run the daemon on it once, or `streamlnn replay" in said
+    assert "no daemon has run on it yet; run the daemon once, or `streamlnn replay" in said
     with closing(Journal(store)):
         assert "is in use by another streamlnn" in state("import", file, store, *to_pump7, code=1)
     assert told("ls", store)[0]["epoch"] == 0

@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 NEEDS = {
     "article.md": ["torch", "matplotlib"],
     "river.md": ["river"],
-    "reservoirpy.md": ["reservoirpy"],
+    "reservoirpy.md": ["reservoirpy", "torch"],
 }
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -54,7 +54,7 @@ class StreamForecaster(time_series.base.Forecaster):
     `xs` may be given, and is not looked at. A missing y or feature is None or NaN, or left out of
     x; nothing is learned from it.
 
-    A step costs some 20 microseconds with horizon=1, 50 with 12, 60 with 48 and 180 with 168, y
+    A step costs some 20 microseconds with horizon=1, 30 with 12, 60 with 48 and 180 with 168, y
     alone; `forecast` a few. Memory: 0.2, 0.3, 1 and 7 MB.
 
     >>> model = StreamForecaster(horizon=12, seasons=(24,))
